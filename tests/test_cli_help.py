@@ -1,0 +1,86 @@
+"""Help is true: every command says what it does, at more length, and by an example."""
+
+import inspect
+import shlex
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cli.main import COMMANDS, sukashi
+
+
+def commands(command, path):
+    """Yield every command below a group with the words that name it."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from commands(command.get_command(context, name), (*path, name))
+
+
+ALL = dict(commands(sukashi, ("sukashi",)))
+HELP = {path: inspect.cleandoc(command.help) for path, command in ALL.items()}
+EXAMPLES = [
+    (path, line.strip())
+    for path, text in HELP.items()
+    for line in text.partition("Example:\n")[2].splitlines()
+    if line.strip().startswith("sukashi ")
+]
+# A walk through the examples that need nothing but each other.
+WALK = ("key new", "key show", "work add", "work list", "work show", "work mark", "work edit",
+        "work export", "work import", "work upgrade")  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_a_command_has_a_sentence_a_paragraph_and_an_example(path):
+    sentence, paragraph, example, *_ = HELP[path].split("\n\n")
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert paragraph.endswith(".")
+    assert len(paragraph) > len("a few words")
+    assert example.startswith("\b\nExample:\n  sukashi ")
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_is_printed_without_control_characters(path):
+    result = CliRunner().invoke(sukashi, [*path[1:], "--help"])
+    assert result.exit_code == 0
+    assert "Example:\n" in result.output
+    assert "\b" not in result.output
+
+
+@pytest.mark.parametrize(("path", "line"), EXAMPLES, ids=map(str, range(len(EXAMPLES))))
+def test_an_example_parses(path, line):
+    words = shlex.split(line)
+    named = max((each for each in ALL if tuple(words[: len(each)]) == each), key=len)
+    assert named[: len(path)] == path, "an example shows the command it stands in"
+    ALL[named].make_context(words[len(named) - 1], words[len(named) :])
+
+
+def test_the_examples_run_one_after_the_other(monkeypatch, tmp_path):
+    monkeypatch.setenv("SUKASHI_REGISTRY", str(tmp_path / "registry.sqlite"))
+    monkeypatch.chdir(tmp_path)
+    for name in WALK:
+        (line,) = (line for path, line in EXAMPLES if path == ("sukashi", *name.split()))
+        result = CliRunner().invoke(sukashi, shlex.split(line)[1:])
+        assert result.exit_code == 0, f"{line}: {result.output}"
+        assert result.output or name == "work export"
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_option_is_explained(path):
+    for parameter in ALL[path].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help
+            assert parameter.help.endswith(".")
+
+
+def test_the_list_of_commands_says_what_they_say_themselves():
+    for name, line in COMMANDS.items():
+        assert HELP["sukashi", name].partition("\n")[0] == line
+
+
+def test_the_version_is_told(monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", {"sukashi": "1.2.3"}.get)
+    assert CliRunner().invoke(sukashi, ["--version"]).output == "sukashi 1.2.3\n"
