@@ -1,0 +1,330 @@
+"""From evidence to a verdict: `decide` turns any sum of residuals into a `Detection`.
+
+With secret fair signs ε and any numbers t computed without them, Hoeffding (1963,
+DOI 10.1080/01621459.1963.10500830) gives P(Σ ε t ≥ z·‖t‖) ≤ exp(−z²/2) for every content.
+So the p-value of the best of several decisions is at most their number times exp(−z²/2):
+
+    log p = min(0, log_trials − max(z, 0)²/2)
+
+`log_trials` counts keys × profiles × alignments × code words.
+With a registry two families are tested: the registered code words, which get `_REGISTERED` of the
+error probability, and all 2**48 numbers, which get the rest, so that a mark of this key that nobody
+registered is still seen.
+
+That the key's mark is there and whose it is are two questions; `watermark.attribution` answers the
+second, and a work is named only when the name is wrong with probability 1e-3 at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from watermark.align import Alignment
+from watermark.attribution import Attribution, attribute, log_p_further, subtract
+from watermark.coding import CODE_BITS, PAYLOAD_BITS, codeword, decode
+from watermark.evidence import Evidence
+from watermark.identify import Codebook
+from watermark.key import Key
+from watermark.pattern import carriers
+from watermark.profile import Profile
+from watermark.transform import analyse, levels
+
+__all__ = [
+    "DETECTED",
+    "INDICATED",
+    "LOG_P_WRONG",
+    "Candidate",
+    "Detection",
+    "Found",
+    "Hypothesis",
+    "Verdict",
+    "decide",
+    "log_p",
+    "needed_z",
+    "soft_word",
+]
+
+DETECTED = float(np.log(1e-9))  # presence p-value at most
+INDICATED = float(np.log(1e-6))
+LOG_P_WRONG = float(np.log(1e-3))  # a work is named below this chance of naming the wrong one
+
+_REGISTERED = 0.99
+_BLIND_TRIALS = PAYLOAD_BITS * float(np.log(2.0))
+_MOST_WORKS = 8  # in one picture
+_CANDIDATES = 4
+
+Verdict = Literal["detected", "indicated", "not-found", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One alignment under one key, with the evidence folded along it."""
+
+    evidence: Evidence
+    alignment: Alignment
+    key: Key
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A registered mark that may be the one, with its score in z units."""
+
+    number: int
+    z: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One mark, and how sure it is.
+
+    Parameters
+    ----------
+    number : int
+        Mark number.
+    registered : bool
+        Whether the registry knows it; False without a registry.
+    z : float
+        Score in standard deviations of the null.
+    log_p : float
+        Log of the presence p-value.
+    log_p_wrong_work : float
+        Log of the probability that another work's mark was there instead; NaN without a registry.
+    model_based : bool
+        True for a second work in one picture, whose p-value rests on registered numbers having been
+        drawn at random and not on the key's signs.
+    fingerprint, profile : str
+        Of the key and profile under which it was found.
+    alignment : Alignment
+    """
+
+    number: int
+    registered: bool
+    z: float
+    log_p: float
+    log_p_wrong_work: float
+    model_based: bool
+    fingerprint: str
+    profile: str
+    alignment: Alignment
+
+    @property
+    def named(self) -> bool:
+        """Whether the work may be named."""
+        return self.registered and self.log_p_wrong_work <= LOG_P_WRONG
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What was decided.
+
+    Parameters
+    ----------
+    verdict : str
+        ``detected`` (p ≤ 1e-9), ``indicated`` (p ≤ 1e-6), ``not-found``, or ``inconclusive``: the
+        content could not have shown a mark.
+    best : Found
+        The strongest mark, whatever the verdict.
+    found : tuple of Found
+        All marks with a verdict of at least ``indicated``, strongest first.
+    candidates : tuple of Candidate
+        The registered marks that score highest, best first.
+    log_trials : float
+        Log of the number of decisions the first p-value is charged for.
+    """
+
+    verdict: Verdict
+    best: Found
+    found: tuple[Found, ...]
+    candidates: tuple[Candidate, ...]
+    log_trials: float
+
+
+def log_p(z: float, log_trials: float) -> float:
+    """Return the log p-value of the best of exp(`log_trials`) decisions, at most 0."""
+    return min(0.0, log_trials - max(z, 0.0) ** 2 / 2)
+
+
+def needed_z(log_trials: float) -> float:
+    """Return the z at which the verdict becomes ``detected``."""
+    return float(np.sqrt(2 * (log_trials - DETECTED)))
+
+
+def soft_word(evidence: Evidence, key: Key, profile: Profile) -> NDArray[np.float64]:
+    """Return the soft code word in z units: its product with a code word of ±1 is that word's z.
+
+    Returns
+    -------
+    ndarray of float64, shape (256,)
+        Zeros if the evidence is empty.
+    """
+    drawn = carriers(key, profile)
+    weights = levels(profile, two=profile.weight2, three=profile.weight3)
+    seen = analyse(evidence.tile, profile) * weights
+    norm = np.sqrt(np.square(seen).sum())
+    if norm == 0:
+        return np.zeros(CODE_BITS)
+    soft = np.bincount(drawn.bits, weights=seen * drawn.signs / norm, minlength=CODE_BITS)
+    return np.asarray(soft, np.float64)
+
+
+def _bit_gains(key: Key, profile: Profile) -> NDArray[np.float64]:
+    """Return how strongly each code bit answers to a mark, in any unit."""
+    gains = levels(profile, two=profile.gain2, three=profile.gain3)
+    weights = levels(profile, two=profile.weight2, three=profile.weight3)
+    bits = carriers(key, profile).bits
+    total = np.bincount(bits, weights=gains * weights, minlength=CODE_BITS)
+    return np.asarray(total, np.float64)
+
+
+def decide(
+    hypotheses: Sequence[Hypothesis],
+    codebook: Codebook | None = None,
+    *,
+    work_index: NDArray[np.integer] | None = None,
+) -> Detection:
+    """Decide whether a mark is there and which.
+
+    Parameters
+    ----------
+    hypotheses : sequence of Hypothesis, at least one
+        Every alignment, key and profile that is decided on; their number is charged.
+    codebook : Codebook, optional
+        All registered marks.  Without one the decoded number stands alone.
+    work_index : ndarray of int, shape (M,), optional
+        Equal for marks of one work, which are then no rivals of each other.
+
+    Returns
+    -------
+    Detection
+        Never ``inconclusive``: that needs the picture, see `watermark.detect.detect`.
+    """
+    if not hypotheses:
+        raise ValueError("there is nothing to decide on")
+    soft = np.stack([soft_word(each.evidence, each.key, each.profile) for each in hypotheses])
+    tried = float(np.log(len(hypotheses)))
+    if codebook is None or len(codebook) == 0:
+        number, row, z = _best_decoded(soft)
+        trials = tried + _BLIND_TRIALS
+        best = _found(hypotheses[row], number, z, log_p(z, trials))
+        return _detection(best, (), (), trials)
+
+    trials = tried + float(np.log(len(codebook)) - np.log(_REGISTERED))
+    blind_trials = tried + _BLIND_TRIALS - float(np.log(1 - _REGISTERED))
+    ranking = codebook.rank(soft, top=min(_CANDIDATES, len(codebook)))
+    row = int(np.argmax(ranking.scores[:, 0]))
+    chosen = soft[row]
+    alone = codebook.rank(chosen, top=min(_CANDIDATES, len(codebook)))
+    (named,) = attribute(codebook, chosen, alone, work_index=work_index)
+    best = _from_attribution(hypotheses[row], named, codebook, log_p(named.score, trials))
+    candidates = tuple(
+        Candidate(int(codebook.numbers[index]), float(score))
+        for index, score in zip(alone.indices[0], alone.scores[0], strict=True)
+    )
+    number, blind_row, z = _best_decoded(soft)
+    if codebook.find([number])[0] < 0 and log_p(z, blind_trials) < best.log_p:
+        best = _found(hypotheses[blind_row], number, z, log_p(z, blind_trials))
+        return _detection(best, (), candidates, blind_trials)
+    further: tuple[Found, ...] = ()
+    if best.log_p <= INDICATED and best.named:
+        further = _further(
+            hypotheses, soft, best, codebook, work_index=work_index, log_trials=trials
+        )
+    return _detection(best, further, candidates, trials)
+
+
+def _detection(
+    best: Found,
+    further: tuple[Found, ...],
+    candidates: tuple[Candidate, ...],
+    log_trials: float,
+) -> Detection:
+    verdict: Verdict = "not-found"
+    if best.log_p <= INDICATED:
+        verdict = "detected" if best.log_p <= DETECTED else "indicated"
+    found = (best, *further) if verdict != "not-found" else ()
+    return Detection(verdict, best, found, candidates, log_trials)
+
+
+def _found(
+    where: Hypothesis,
+    number: int,
+    z: float,
+    presence: float,
+    *,
+    wrong: float = np.nan,
+    registered: bool = False,
+    model_based: bool = False,
+) -> Found:
+    name = where.evidence.fingerprint, where.evidence.profile
+    return Found(number, registered, z, presence, wrong, model_based, *name, where.alignment)
+
+
+def _from_attribution(
+    where: Hypothesis,
+    named: Attribution,
+    codebook: Codebook,
+    presence: float,
+    *,
+    z: float | None = None,
+) -> Found:
+    return _found(
+        where,
+        int(codebook.numbers[named.index]),
+        named.score if z is None else z,
+        presence,
+        wrong=named.log_p_wrong_work,
+        registered=True,
+        model_based=z is not None,
+    )
+
+
+def _best_decoded(soft: NDArray[np.float64]) -> tuple[int, int, float]:
+    """Return the number, the row and the z of the best blind decoding."""
+    numbers = decode(soft)
+    scores = [float(word @ codeword(int(n))) for word, n in zip(soft, numbers, strict=True)]
+    row = int(np.argmax(scores))
+    return int(numbers[row]), row, scores[row]
+
+
+def _further(
+    hypotheses: Sequence[Hypothesis],
+    soft: NDArray[np.float64],
+    first: Found,
+    codebook: Codebook,
+    *,
+    work_index: NDArray[np.integer] | None,
+    log_trials: float,
+) -> tuple[Found, ...]:
+    """Return the other works in the same picture: take out what was found and test again."""
+    found = [first]
+    while len(found) < _MOST_WORKS:
+        words = np.stack([codeword(each.number) for each in found])
+        options = []
+        for where, word in zip(hypotheses, soft, strict=True):
+            left = subtract(word, words, gain=_bit_gains(where.key, where.profile))
+            norm = float(np.linalg.norm(left))
+            if norm == 0:
+                continue
+            # In units of its own norm, as for a soft word whose chips are noise.
+            unit = left / norm
+            ranking = codebook.rank(unit, top=1)
+            (presence,) = log_p_further(ranking.scores[0, :1], unit, log_trials=log_trials)
+            options.append((float(presence), where, word, unit, ranking))
+        if not options:
+            break
+        presence, where, word, unit, ranking = min(options, key=lambda option: option[0])
+        if presence > DETECTED:
+            break
+        (named,) = attribute(codebook, unit, ranking, work_index=work_index)
+        z = float(word @ codeword(int(codebook.numbers[named.index])))
+        extra = _from_attribution(where, named, codebook, presence, z=z)
+        if not extra.named or any(extra.number == each.number for each in found):
+            break
+        found.append(extra)
+    return tuple(found[1:])

@@ -1,0 +1,167 @@
+"""How far each place of a frame may move unseen: a just-noticeable-difference mask.
+
+Activity is measured with a sliding 8 × 8 DCT on the canonical grid: the energy of all coefficients
+but the mean and the two first harmonics, so that shading does not count as texture
+(contrast masking after Watson 1993, "DCTune", and Legge & Foley 1980, DOI 10.1364/JOSA.70.001458).
+Two things are made of it, every `_STEP` pixels:
+
+- the *shape* of the mask follows the least activity around a place, so that nothing bleeds from an
+  ink line into the flat beside it, where one would see it as a halo;
+- the *threshold* J, a regression on what ColorVideoVDP (arXiv 2401.11485) says of marked pictures,
+  says how visible an amplitude is: it falls with the size of the frame, since the same canonical
+  pattern is then shown at lower spatial frequencies.
+
+The shape is scaled until the visibility that J predicts for the frame, √mean((a/J)^4.5), reaches
+the profile's target, which leans towards flat pictures.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from watermark.frame import Luma
+from watermark.profile import Profile
+from watermark.residual import blur
+
+__all__ = ["Activity", "activity", "mask", "threshold", "visibility"]
+
+_SIDE = 8  # pixels of the DCT's window
+_STEP = 4  # pixels between two windows
+_BESIDE = np.ones((5, 5), np.uint8)  # pixels
+_NEAR = np.ones((3, 3), np.uint8)  # windows among which the least activity is taken
+_SOFT = 0.75  # windows: blur of the least activity, so that the mask has no steps
+_REFERENCE_SHORT = 720  # pixels: short side of most frames that J was measured on
+_LARGEST_SHORT = 1200  # pixels: beyond it, the pattern is past the peak of contrast sensitivity
+
+# log J = weights · features; bench/visibility.py fits them.  The features are, in this order:
+# log(texture + 0.5), log(structure + 0.5), log(short / 720), log(mean + 10), its square,
+# exp(−texture / _BLANK), which tells drawn flats from smooth photographs, and 1.
+_J_WEIGHTS = (0.36, 0.128, -0.743, -1.854, 0.204, 0.416, 4.579)
+_BLANK = 0.1  # code values
+_J_EXPONENT = 2.26  # of ColorVideoVDP's masking model; it pools squares over space
+
+_QUIET = 0.5  # code values of least activity, under which a place counts as flat
+_ROUNDS = 6  # of scaling; three are enough unless most of a frame sits at its limit
+_STRONGEST = 4.0  # times the shape
+# Code values over which the mark fades out towards pure black and pure white, which stay pure.
+_TO_BLACK, _TO_WHITE = 8.0, 4.0
+
+_CENTRES = (np.arange(_SIDE) + 0.5) / _SIDE
+_ONES = np.full(_SIDE, 1 / np.sqrt(_SIDE), np.float32)
+_FIRST = (np.sqrt(2 / _SIDE) * np.cos(np.pi * _CENTRES)).astype(np.float32)
+
+
+class Activity(NamedTuple):
+    """Local activity of a canonical luma canvas, on a grid of every fourth pixel.
+
+    Parameters
+    ----------
+    least : ndarray of float32, shape (h/4, w/4)
+        The least root mean square of DCT coefficients around a place, code values.
+    texture : ndarray of float32, shape (h/4, w/4)
+        The same without taking the least.
+    structure : ndarray of float32, shape (h/4, w/4)
+        Contrast at 16 to 64 pixels.
+    mean : ndarray of float32, shape (h/4, w/4)
+        Local mean luma.
+    """
+
+    least: Luma
+    texture: Luma
+    structure: Luma
+    mean: Luma
+
+
+def activity(canvas: Luma) -> Activity:
+    """Measure the local activity of a canonical canvas of at least 8 × 8 pixels."""
+    # Sums of squares of 255 would leave float32 no room for flats: take the slow part off first.
+    slow = np.asarray(cv2.blur(canvas, (2 * _SIDE + 1, 2 * _SIDE + 1)), np.float32)
+    detail = canvas - slow
+    energy = cv2.boxFilter(detail * detail, -1, (_SIDE, _SIDE), normalize=False)[::_STEP, ::_STEP]
+    for rows, columns in ((_ONES, _ONES), (_FIRST, _ONES), (_ONES, _FIRST)):
+        harmonic = cv2.sepFilter2D(detail, -1, columns, rows)[::_STEP, ::_STEP]
+        energy = energy - harmonic * harmonic
+    local = np.sqrt(np.maximum(energy, 0) / (_SIDE * _SIDE)).astype(np.float32)
+    least = blur(np.asarray(cv2.erode(local, _NEAR), np.float32), _SOFT)
+    mean: Luma = np.ascontiguousarray(slow[::_STEP, ::_STEP])
+    contrast = blur(mean, 1.0) - blur(mean, 2.0)
+    structure = np.sqrt(blur(contrast * contrast, 1.5))
+    texture = np.sqrt(blur(local * local, 1.0))
+    return Activity(least, texture, np.asarray(structure, np.float32), mean)
+
+
+def features(seen: Activity, short: int) -> NDArray[np.float32]:
+    """Return the features of log J, shape (7, h/4, w/4), the last one constant."""
+    bright = np.log(seen.mean + 10)
+    size = np.full_like(bright, np.log(min(short, _LARGEST_SHORT) / _REFERENCE_SHORT))
+    texture, structure = np.log(seen.texture + 0.5), np.log(seen.structure + 0.5)
+    blank = np.exp(seen.texture * np.float32(-1 / _BLANK))
+    return np.stack(
+        [texture, structure, size, bright, bright * bright, blank, np.ones_like(bright)]
+    )
+
+
+def threshold(seen: Activity, short: int) -> Luma:
+    """Return J, the amplitude of equal visibility, in a frame whose short side is `short` pixels."""
+    weights = np.array(_J_WEIGHTS, np.float32)
+    return np.asarray(np.exp(np.tensordot(weights, features(seen, short), axes=1)), np.float32)
+
+
+def visibility(amplitude: Luma, limit: Luma) -> float:
+    """Return the visibility predicted for an amplitude, both on the grid of `activity`."""
+    ratio = amplitude[::2, ::2] / limit[::2, ::2]
+    return float(np.sqrt(np.mean(ratio ** (2 * _J_EXPONENT))))
+
+
+def mask(canvas: Luma, short: int, profile: Profile) -> Luma:
+    """Return how strong the mark is at each place.
+
+    Parameters
+    ----------
+    canvas : ndarray of float32, shape (h, w)
+        Luma on the canonical grid, code values.
+    short : int
+        Short side of the frame itself, pixels.
+    profile : Profile
+
+    Returns
+    -------
+    ndarray of float32, shape (h, w)
+        Root mean square of the mark, code values.
+    """
+    seen = activity(canvas)
+    just = threshold(seen, short)
+    grown = (seen.least + profile.offset) / (1 + profile.offset)
+    shape = np.maximum(np.float32(profile.floor), grown ** np.float32(profile.power))
+    most = np.minimum(profile.flat + profile.rise * np.maximum(0, seen.least - 0.25), profile.cap)
+    # Flat art keeps little of a mark through a codec, busy pictures more than they need: so the
+    # first may cost more of the fidelity that is to be had on average, the second less.
+    still = float(np.mean(seen.least < _QUIET))
+    target = profile.target * (1 + profile.lean * (still - 0.5))
+    scale, amplitude = 1.0, np.minimum(shape, most)
+    for _ in range(_ROUNDS):
+        now = max(visibility(amplitude, just), 1e-9)
+        scale *= float(np.clip((target / now) ** (1 / _J_EXPONENT), 0.5, 2))
+        scale = min(scale, _STRONGEST)
+        amplitude = np.minimum(scale * shape, most)
+    fade = np.clip(np.minimum(seen.mean / _TO_BLACK, (255 - seen.mean) / _TO_WHITE), 0, 1)
+    amplitude = (amplitude * fade).astype(np.float32)
+    # The grid's windows have their centres at pixel 4k; linear interpolation between them.
+    height, width = canvas.shape
+    spread = np.array([[_STEP, 0, 0], [0, _STEP, 0]], np.float64)
+    smooth = cv2.warpAffine(
+        amplitude,
+        spread,
+        (width, height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    # Windows are wider than an ink line: past `_BESIDE` pixels from anything that hides a mark,
+    # it is back to what flats get.
+    span = cv2.dilate(canvas, _BESIDE) - cv2.erode(canvas, _BESIDE)
+    blank = min(scale * profile.floor, profile.flat)
+    return np.asarray(np.minimum(smooth, blank + profile.beside * span), np.float32)

@@ -1,0 +1,78 @@
+"""The canonical grid, and what is left of a picture when its content is suppressed.
+
+No key is used here, so what is observed may be stored and asked later, and anything done here
+leaves the p-value true.
+
+Pixel centres are at half-integers.  The canonical size of an H × W frame is H·s by W·s with
+s = short / min(H, W), kept as real numbers: the tile grid starts at the frame's top left corner
+and is never rescaled to fit whole pixels.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from watermark.frame import Luma
+from watermark.profile import Profile
+
+__all__ = ["blur", "canonical_scale", "from_canonical", "to_canonical", "whiten"]
+
+
+def canonical_scale(shape: tuple[int, ...], profile: Profile) -> float:
+    """Return s, canonical pixels per pixel of a frame of `shape`."""
+    return profile.short / min(shape[:2])
+
+
+def to_canonical(luma: Luma, profile: Profile) -> Luma:
+    """Resample luma to the canonical grid: area average down, cubic up."""
+    scale = canonical_scale(luma.shape, profile)
+    if scale == 1:
+        return luma
+    # With the factor rather than a size, OpenCV keeps the exact scale and the corner.
+    if scale > 1:
+        grown = cv2.resize(luma, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        return np.asarray(grown, np.float32)
+    whole = int(1 / scale)
+    size = round(luma.shape[0] * scale), round(luma.shape[1] * scale)
+    if whole > 1:
+        # An average over whole pixels first is several times as fast as one over fractions.
+        rows, columns = -luma.shape[0] % whole, -luma.shape[1] % whole
+        if rows or columns:
+            luma = np.pad(luma, ((0, rows), (0, columns)), mode="edge")
+        half = (luma.shape[1] // whole, luma.shape[0] // whole)
+        luma = np.asarray(cv2.resize(luma, half, interpolation=cv2.INTER_AREA), np.float32)
+    rest = scale * whole
+    if rest != 1:
+        canvas = cv2.resize(luma, None, fx=rest, fy=rest, interpolation=cv2.INTER_AREA)
+        luma = np.asarray(canvas, np.float32)
+    return luma[: size[0], : size[1]]
+
+
+def from_canonical(canvas: Luma, shape: tuple[int, int], profile: Profile) -> Luma:
+    """Resample a canonical canvas that covers a frame of `shape` to that frame."""
+    scale = canonical_scale(shape, profile)
+    if scale != 1:
+        method = cv2.INTER_CUBIC if scale < 1 else cv2.INTER_AREA
+        grown = cv2.resize(canvas, None, fx=1 / scale, fy=1 / scale, interpolation=method)
+        canvas = np.asarray(grown, np.float32)
+    return canvas[: shape[0], : shape[1]]
+
+
+def blur(image: Luma, sigma: float) -> Luma:
+    """Return `image` blurred by a Gaussian of standard deviation `sigma` pixels."""
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
+
+
+def whiten(canvas: Luma, profile: Profile) -> Luma:
+    """Return the whitened residual of a canonical luma canvas, of the same shape.
+
+    What a bilateral filter predicts from the neighbours is taken away: unlike a blur it leaves
+    edges out of the residual, where they would drown the mark (Tomasi & Manduchi 1998,
+    DOI 10.1109/ICCV.1998.710815).  The rest is divided by its own local standard deviation, so that
+    each place speaks with the weight its noise leaves it.
+    """
+    content = cv2.bilateralFilter(canvas, profile.reach, profile.alike, profile.near)
+    residual = canvas - np.asarray(content, np.float32)
+    energy = blur(residual * residual, profile.pool)
+    return np.asarray(residual / np.sqrt(energy + np.float32(profile.noise)), np.float32)
