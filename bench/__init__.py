@@ -1,0 +1,1 @@
+"""Experiments on the watermark: what is found, seen, timed and falsely alarmed."""

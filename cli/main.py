@@ -5,6 +5,7 @@ Commands are loaded when they are named, so that help appears at once.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -21,9 +22,12 @@ __all__ = ["COMMANDS", "main", "sukashi"]
 COMMANDS = {
     "key": "Make keys and show what names them.",
     "work": "Register works and their marks.",
+    "embed": "Write marked copies of pictures.",
+    "detect": "Say which pictures carry a mark, and whose.",
 }
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 _CLOSED_PIPE = 141  # 128 + SIGPIPE
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class LazyGroup(click.Group):
@@ -61,10 +65,21 @@ class LazyGroup(click.Group):
             click.echo("Interrupted; what was finished before stays.", err=True)
             ctx.exit(_INTERRUPTED)
         except BrokenPipeError:
-            # The reader has gone.  What is still buffered must not raise once more at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             ctx.exit(_CLOSED_PIPE)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            _drop_output()
+            raise click.ClickException(
+                f"standard output cannot be written ({error.strerror}); free some space"
+            ) from error
         return result
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere, so that it does not raise once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature

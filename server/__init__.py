@@ -1,0 +1,1 @@
+"""The detect service: comes after the video work."""

@@ -113,3 +113,11 @@ def shared(request, tmp_path):
     if request.param == "postgresql":
         return request.getfixturevalue("postgresql")()
     return str(tmp_path / "registry.sqlite")
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory):
+    """Give a key, a registry with works, frames, and their marked copies; not to be changed."""
+    from studio import Studio
+
+    return Studio(tmp_path_factory.mktemp("studio"))

@@ -11,12 +11,13 @@ ROOT = Path(__file__).parent.parent
 
 # Floor of each module of the library; a module imports from its own floor or below.
 FLOORS = {
-    0: {"errors", "key", "coding", "profile", "frame", "evidence", "work", "rows"},
-    1: {"transform", "mask", "residual", "pattern", "align", "identify", "decide", "quality"},
+    0: {"allocator", "errors", "key", "coding", "profile", "frame", "evidence", "work", "rows"},
+    1: {"transform", "mask", "residual", "pattern", "align", "detection", "quality"}
+    | {"identify", "signsum", "attribution", "decide"},
     2: {"embed", "detect", "learned"},
-    3: {"formats", "picture", "quantisation", "stills", "video", "files"}
-    | {"database", "migrations", "intake", "registry"},
-    4: {"scan"},
+    3: {"formats", "picture", "quantisation", "savers", "stills", "video", "files"}
+    | {"database", "migrations", "intake", "columns", "registry"},
+    4: {"marking", "identification", "scan"},
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
 # Packages that one file each may import; the bench compares with everything.
@@ -28,6 +29,7 @@ ONLY_IN = {
         "watermark/database.py",
         "watermark/migrations.py",
         "watermark/intake.py",
+        "watermark/columns.py",
         "watermark/registry.py",
     },
 }

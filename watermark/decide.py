@@ -18,8 +18,8 @@ second, and a work is named only when the name is wrong with probability 1e-3 at
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from watermark.align import Alignment
 from watermark.attribution import Attribution, attribute, log_p_further, subtract
 from watermark.coding import CODE_BITS, PAYLOAD_BITS, codeword, decode
+from watermark.detection import Candidate, Detection, Found, Verdict
 from watermark.evidence import Evidence
 from watermark.identify import Codebook
 from watermark.key import Key
@@ -37,12 +38,7 @@ from watermark.transform import analyse, levels
 __all__ = [
     "DETECTED",
     "INDICATED",
-    "LOG_P_WRONG",
-    "Candidate",
-    "Detection",
-    "Found",
     "Hypothesis",
-    "Verdict",
     "decide",
     "log_p",
     "needed_z",
@@ -51,14 +47,11 @@ __all__ = [
 
 DETECTED = float(np.log(1e-9))  # presence p-value at most
 INDICATED = float(np.log(1e-6))
-LOG_P_WRONG = float(np.log(1e-3))  # a work is named below this chance of naming the wrong one
 
 _REGISTERED = 0.99
 _BLIND_TRIALS = PAYLOAD_BITS * float(np.log(2.0))
 _MOST_WORKS = 8  # in one picture
 _CANDIDATES = 4
-
-Verdict = Literal["detected", "indicated", "not-found", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,80 +62,6 @@ class Hypothesis:
     alignment: Alignment
     key: Key
     profile: Profile
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A registered mark that may be the one, with its score in z units."""
-
-    number: int
-    z: float
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One mark, and how sure it is.
-
-    Parameters
-    ----------
-    number : int
-        Mark number.
-    registered : bool
-        Whether the registry knows it; False without a registry.
-    z : float
-        Score in standard deviations of the null.
-    log_p : float
-        Log of the presence p-value.
-    log_p_wrong_work : float
-        Log of the probability that another work's mark was there instead; NaN without a registry.
-    model_based : bool
-        True for a second work in one picture, whose p-value rests on registered numbers having been
-        drawn at random and not on the key's signs.
-    fingerprint, profile : str
-        Of the key and profile under which it was found.
-    alignment : Alignment
-    """
-
-    number: int
-    registered: bool
-    z: float
-    log_p: float
-    log_p_wrong_work: float
-    model_based: bool
-    fingerprint: str
-    profile: str
-    alignment: Alignment
-
-    @property
-    def named(self) -> bool:
-        """Whether the work may be named."""
-        return self.registered and self.log_p_wrong_work <= LOG_P_WRONG
-
-
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """What was decided.
-
-    Parameters
-    ----------
-    verdict : str
-        ``detected`` (p ≤ 1e-9), ``indicated`` (p ≤ 1e-6), ``not-found``, or ``inconclusive``: the
-        content could not have shown a mark.
-    best : Found
-        The strongest mark, whatever the verdict.
-    found : tuple of Found
-        All marks with a verdict of at least ``indicated``, strongest first.
-    candidates : tuple of Candidate
-        The registered marks that score highest, best first.
-    log_trials : float
-        Log of the number of decisions the first p-value is charged for.
-    """
-
-    verdict: Verdict
-    best: Found
-    found: tuple[Found, ...]
-    candidates: tuple[Candidate, ...]
-    log_trials: float
 
 
 def log_p(z: float, log_trials: float) -> float:
@@ -218,9 +137,8 @@ def decide(
     blind_trials = tried + _BLIND_TRIALS - float(np.log(1 - _REGISTERED))
     ranking = codebook.rank(soft, top=min(_CANDIDATES, len(codebook)))
     row = int(np.argmax(ranking.scores[:, 0]))
-    chosen = soft[row]
-    alone = codebook.rank(chosen, top=min(_CANDIDATES, len(codebook)))
-    (named,) = attribute(codebook, chosen, alone, work_index=work_index)
+    alone = ranking.of(row)
+    (named,) = attribute(codebook, soft[row], alone, work_index=work_index)
     best = _from_attribution(hypotheses[row], named, codebook, log_p(named.score, trials))
     candidates = tuple(
         Candidate(int(codebook.numbers[index]), float(score))
@@ -230,17 +148,24 @@ def decide(
     if codebook.find([number])[0] < 0 and log_p(z, blind_trials) < best.log_p:
         best = _found(hypotheses[blind_row], number, z, log_p(z, blind_trials))
         return _detection(best, (), candidates, blind_trials)
-    further: tuple[Found, ...] = ()
-    if best.log_p <= INDICATED and best.named:
-        further = _further(
-            hypotheses, soft, best, codebook, work_index=work_index, log_trials=trials
-        )
-    return _detection(best, further, candidates, trials)
+    works = [_Work(row, best)]
+    if best.log_p <= INDICATED:
+        works += _further(hypotheses, soft, works[0], codebook, trials)
+    if len(works) > 1:
+        works = _told_apart(hypotheses, soft, works, codebook, work_index)
+    return _detection(works[0].found, [each.found for each in works[1:]], candidates, trials)
+
+
+class _Work(NamedTuple):
+    """A mark and the hypothesis, by its row, under which it was found."""
+
+    row: int
+    found: Found
 
 
 def _detection(
     best: Found,
-    further: tuple[Found, ...],
+    further: Sequence[Found],
     candidates: tuple[Candidate, ...],
     log_trials: float,
 ) -> Detection:
@@ -295,36 +220,51 @@ def _best_decoded(soft: NDArray[np.float64]) -> tuple[int, int, float]:
 def _further(
     hypotheses: Sequence[Hypothesis],
     soft: NDArray[np.float64],
-    first: Found,
+    first: _Work,
     codebook: Codebook,
-    *,
-    work_index: NDArray[np.integer] | None,
     log_trials: float,
-) -> tuple[Found, ...]:
-    """Return the other works in the same picture: take out what was found and test again."""
-    found = [first]
-    while len(found) < _MOST_WORKS:
-        words = np.stack([codeword(each.number) for each in found])
-        options = []
-        for where, word in zip(hypotheses, soft, strict=True):
+) -> list[_Work]:
+    """Return the other works in the same picture: take out what was found and test again.
+
+    Each step is a further test only where the one before found something, so all are charged alike.
+    """
+    works = [first]
+    while len(works) < _MOST_WORKS:
+        known = {each.found.number for each in works}
+        words = np.stack([codeword(number) for number in known])
+        best: _Work | None = None
+        for row, (where, word) in enumerate(zip(hypotheses, soft, strict=True)):
             left = subtract(word, words, gain=_bit_gains(where.key, where.profile))
-            norm = float(np.linalg.norm(left))
-            if norm == 0:
+            ranking = codebook.rank(left, top=1)
+            (presence,) = log_p_further(ranking.scores[0], left, log_trials=log_trials)
+            number = int(codebook.numbers[ranking.indices[0, 0]])
+            if presence > (best.found.log_p if best else DETECTED) or number in known:
                 continue
-            # In units of its own norm, as for a soft word whose chips are noise.
-            unit = left / norm
-            ranking = codebook.rank(unit, top=1)
-            (presence,) = log_p_further(ranking.scores[0, :1], unit, log_trials=log_trials)
-            options.append((float(presence), where, word, unit, ranking))
-        if not options:
+            z = float(word @ codeword(number))
+            extra = _found(where, number, z, float(presence), registered=True, model_based=True)
+            best = _Work(row, extra)
+        if best is None:
             break
-        presence, where, word, unit, ranking = min(options, key=lambda option: option[0])
-        if presence > DETECTED:
-            break
-        (named,) = attribute(codebook, unit, ranking, work_index=work_index)
-        z = float(word @ codeword(int(codebook.numbers[named.index])))
-        extra = _from_attribution(where, named, codebook, presence, z=z)
-        if not extra.named or any(extra.number == each.number for each in found):
-            break
-        found.append(extra)
-    return tuple(found[1:])
+        works.append(best)
+    return works[1:]
+
+
+def _told_apart(
+    hypotheses: Sequence[Hypothesis],
+    soft: NDArray[np.float64],
+    works: list[_Work],
+    codebook: Codebook,
+    work_index: NDArray[np.integer] | None,
+) -> list[_Work]:
+    """Return the works, each with the chance of a wrong name when all the others are taken out."""
+    result = []
+    for row, found in works:
+        others = [codeword(each.found.number) for each in works if each.found is not found]
+        where = hypotheses[row]
+        left = subtract(soft[row], np.stack(others), gain=_bit_gains(where.key, where.profile))
+        ranking = codebook.rank(left, top=1)
+        (named,) = attribute(codebook, left, ranking, work_index=work_index)
+        same = int(codebook.numbers[named.index]) == found.number
+        wrong = named.log_p_wrong_work if same else 0.0
+        result.append(_Work(row, replace(found, log_p_wrong_work=wrong)))
+    return result

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from watermark.align import fold, whole_frame
 from watermark.coding import codeword
-from watermark.decide import Detection, Hypothesis, decide, needed_z, soft_word
+from watermark.decide import Hypothesis, decide, needed_z, soft_word
+from watermark.detection import Detection
 from watermark.embed import embed
 from watermark.evidence import Observation
 from watermark.frame import Luma, Pixels, luma

@@ -7,8 +7,9 @@ and profile add, whatever shapes they came from.
 Residuals are added, never scores: frames of a still scene are alike, so their scores are correlated
 and their variances do not add.
 
-Both have a byte form that is read by every later version: four letters, a version byte, the length
-of a JSON header, the header, and the arrays as little-endian numbers, compressed.
+Both have a byte form that is read by every later version: four letters, a version byte, the
+CRC-32 of what follows, the length of a JSON header, the header, and the arrays as little-endian
+numbers, compressed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from watermark.errors import EvidenceError
 __all__ = ["Evidence", "Observation"]
 
 _VERSION = 1
-_HEAD = struct.Struct("<4sBI")
+_HEAD = struct.Struct("<4sBII")  # magic, version, CRC-32 of all that follows, length of the header
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,14 +168,16 @@ def _pack(magic: bytes, header: dict[str, Any], *arrays: NDArray[Any]) -> bytes:
     described = header | {"arrays": [[array.dtype.str, array.shape] for array in little]}
     text = json.dumps(described).encode()
     body = zlib.compress(b"".join(array.tobytes() for array in little), 1)
-    return _HEAD.pack(magic, _VERSION, len(text)) + text + body
+    return _HEAD.pack(magic, _VERSION, zlib.crc32(text + body), len(text)) + text + body
 
 
 def _unpack(magic: bytes, blob: bytes, *, count: int) -> tuple[dict[str, Any], list[NDArray[Any]]]:
     try:
-        found, version, length = _HEAD.unpack_from(blob)
+        found, version, check, length = _HEAD.unpack_from(blob)
         if found != magic or version != _VERSION:
             raise EvidenceError("these bytes are no evidence that this version of sukashi reads")
+        if zlib.crc32(blob[_HEAD.size :]) != check:
+            raise EvidenceError("these bytes are no whole evidence (cut short or damaged)")
         header = json.loads(blob[_HEAD.size : _HEAD.size + length])
         body = zlib.decompress(blob[_HEAD.size + length :])
         arrays, start = [], 0

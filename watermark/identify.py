@@ -62,6 +62,19 @@ class Ranking:
     norms: NDArray[np.float64]
     marks: int
 
+    def of(self, row: int) -> Ranking:
+        """Return the ranking of one of the words alone."""
+        one = slice(row, row + 1)
+        return Ranking(
+            self.indices[one],
+            self.scores[one],
+            self.high_indices[one],
+            self.high_scores[one],
+            self.cut[one],
+            self.norms[one],
+            self.marks,
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Codebook:

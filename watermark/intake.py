@@ -121,7 +121,7 @@ def store(connection: sa.Connection, batch: list[Row]) -> tuple[int, list[int], 
     UnknownWork
         If a row refers to a work that is not registered.
     """
-    at = now()
+    at, at_once = now(), now(fine=True)
     named = {row.work for row in batch if row.work}
     numbered = {row.mark for row in batch if row.mark is not None}
     works = {row[0]: tuple(row[1:8]) for row in _matching(connection, WORKS, named)}
@@ -154,7 +154,7 @@ def store(connection: sa.Connection, batch: list[Row]) -> tuple[int, list[int], 
         number = next(numbers) if row.mark is None else row.mark
         if number not in marks:
             marks[number] = mark
-            new_marks.append((number, *mark, at))
+            new_marks.append((number, *mark, at_once))
         elif marks[number] != mark:
             what = "another work" if marks[number][0] != work_id else "other mark_labels"
             raise InvalidWork(

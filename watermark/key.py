@@ -135,7 +135,8 @@ class Key:
             ) from error
         except OSError as error:
             raise KeyFileError(
-                f"{file}: cannot write a key here ({error.strerror or error}); choose another folder"
+                f"{file}: cannot write a key here ({error.strerror or error}); "
+                "choose another folder"
             ) from error
         try:
             with os.fdopen(descriptor, "wb") as handle:

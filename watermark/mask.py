@@ -35,12 +35,13 @@ _BESIDE = np.ones((5, 5), np.uint8)  # pixels
 _NEAR = np.ones((3, 3), np.uint8)  # windows among which the least activity is taken
 _SOFT = 0.75  # windows: blur of the least activity, so that the mask has no steps
 _REFERENCE_SHORT = 720  # pixels: short side of most frames that J was measured on
+_SMALLEST_SHORT = 360  # pixels
 _LARGEST_SHORT = 1200  # pixels: beyond it, the pattern is past the peak of contrast sensitivity
 
 # log J = weights · features; bench/visibility.py fits them.  The features are, in this order:
 # log(texture + 0.5), log(structure + 0.5), log(short / 720), log(mean + 10), its square,
 # exp(−texture / _BLANK), which tells drawn flats from smooth photographs, and 1.
-_J_WEIGHTS = (0.36, 0.128, -0.743, -1.854, 0.204, 0.416, 4.579)
+_J_WEIGHTS = (0.351, 0.122, -0.894, -1.797, 0.196, 0.416, 4.489)
 _BLANK = 0.1  # code values
 _J_EXPONENT = 2.26  # of ColorVideoVDP's masking model; it pools squares over space
 
@@ -50,9 +51,10 @@ _STRONGEST = 4.0  # times the shape
 # Code values over which the mark fades out towards pure black and pure white, which stay pure.
 _TO_BLACK, _TO_WHITE = 8.0, 4.0
 
-_CENTRES = (np.arange(_SIDE) + 0.5) / _SIDE
-_ONES = np.full(_SIDE, 1 / np.sqrt(_SIDE), np.float32)
-_FIRST = (np.sqrt(2 / _SIDE) * np.cos(np.pi * _CENTRES)).astype(np.float32)
+_FIRST = np.cos(np.pi * (np.arange(_SIDE) + 0.5) / _SIDE) * np.sqrt(2) / _SIDE
+# What a block of 4 samples gives to the mean, and to the first harmonic of a window of 8 whose
+# first or second half it is.
+_WEIGHTS = np.stack([np.ones(_STEP), _FIRST[:_STEP], _FIRST[_STEP:]], axis=1).astype(np.float32)
 
 
 class Activity(NamedTuple):
@@ -78,20 +80,49 @@ class Activity(NamedTuple):
 
 def activity(canvas: Luma) -> Activity:
     """Measure the local activity of a canonical canvas of at least 8 × 8 pixels."""
-    # Sums of squares of 255 would leave float32 no room for flats: take the slow part off first.
-    slow = np.asarray(cv2.blur(canvas, (2 * _SIDE + 1, 2 * _SIDE + 1)), np.float32)
-    detail = canvas - slow
-    energy = cv2.boxFilter(detail * detail, -1, (_SIDE, _SIDE), normalize=False)[::_STEP, ::_STEP]
-    for rows, columns in ((_ONES, _ONES), (_FIRST, _ONES), (_ONES, _FIRST)):
-        harmonic = cv2.sepFilter2D(detail, -1, columns, rows)[::_STEP, ::_STEP]
-        energy = energy - harmonic * harmonic
+    height, width = canvas.shape
+    # Around zero, float32 resolves the activity of a flat to under a tenth of a code value.
+    framed = cv2.copyMakeBorder(
+        canvas - np.float32(128),
+        _STEP,
+        _STEP + -height % _STEP,
+        _STEP,
+        _STEP + -width % _STEP,
+        cv2.BORDER_REFLECT_101,
+    )
+    # A window is 2 × 2 blocks of 4 × 4, so sums over blocks serve four windows.
+    rows, columns = framed.shape[0] // _STEP, framed.shape[1] // _STEP
+    lines = (framed.reshape(-1, _STEP) @ _WEIGHTS).reshape(rows, _STEP, columns, 3)
+    plain = lines.sum(axis=1)  # the block's sum, and its sums weighted along the line
+    down = np.einsum("rkc,kw->rcw", lines[..., 0], _WEIGHTS[:, 1:], optimize=True)
+    squares = (framed * framed).reshape(-1, _STEP) @ _WEIGHTS[:, :1]
+    energy = _windows(squares.reshape(rows, _STEP, columns).sum(axis=1))
+    total = _windows(plain[..., 0]) / _SIDE
+    across = _pairs(plain[..., 1], plain[..., 2], axis=1)
+    upright = _pairs(down[..., 0], down[..., 1], axis=0)
+    for harmonic in (total, across[:-1] + across[1:], upright[:, :-1] + upright[:, 1:]):
+        energy -= harmonic * harmonic
     local = np.sqrt(np.maximum(energy, 0) / (_SIDE * _SIDE)).astype(np.float32)
-    least = blur(np.asarray(cv2.erode(local, _NEAR), np.float32), _SOFT)
-    mean: Luma = np.ascontiguousarray(slow[::_STEP, ::_STEP])
+    eroded = np.asarray(cv2.erode(local, _NEAR), np.float32)
+    least = np.minimum(eroded, blur(eroded, _SOFT))  # a blur alone would bleed into the flat
+    mean = np.asarray(cv2.blur(total / _SIDE + np.float32(128), (3, 3)), np.float32)
     contrast = blur(mean, 1.0) - blur(mean, 2.0)
     structure = np.sqrt(blur(contrast * contrast, 1.5))
     texture = np.sqrt(blur(local * local, 1.0))
     return Activity(least, texture, np.asarray(structure, np.float32), mean)
+
+
+def _windows(blocks: NDArray[np.float32]) -> Luma:
+    """Return the sums over 2 × 2 blocks."""
+    across = blocks[:, :-1] + blocks[:, 1:]
+    return np.asarray(across[:-1] + across[1:], np.float32)
+
+
+def _pairs(first: Luma, second: Luma, *, axis: int) -> Luma:
+    """Return a window's weighted sum from that of its first and that of its second block."""
+    if axis == 0:
+        return np.asarray(first[:-1] + second[1:], np.float32)
+    return np.asarray(first[:, :-1] + second[:, 1:], np.float32)
 
 
 def features(seen: Activity, short: int) -> NDArray[np.float32]:
@@ -106,7 +137,7 @@ def features(seen: Activity, short: int) -> NDArray[np.float32]:
 
 
 def threshold(seen: Activity, short: int) -> Luma:
-    """Return J, the amplitude of equal visibility, in a frame whose short side is `short` pixels."""
+    """Return J, the amplitude of equal visibility, in a frame with a short side of `short` px."""
     weights = np.array(_J_WEIGHTS, np.float32)
     return np.asarray(np.exp(np.tensordot(weights, features(seen, short), axes=1)), np.float32)
 
@@ -142,6 +173,9 @@ def mask(canvas: Luma, short: int, profile: Profile) -> Luma:
     # first may cost more of the fidelity that is to be had on average, the second less.
     still = float(np.mean(seen.least < _QUIET))
     target = profile.target * (1 + profile.lean * (still - 0.5))
+    # So do small frames: a codec's blocks hold more of the canonical grid there.
+    bounded = min(max(short, _SMALLEST_SHORT), _LARGEST_SHORT)
+    target *= (_REFERENCE_SHORT / bounded) ** profile.small
     scale, amplitude = 1.0, np.minimum(shape, most)
     for _ in range(_ROUNDS):
         now = max(visibility(amplitude, just), 1e-9)

@@ -10,9 +10,10 @@ from watermark.files import AnyPath, shown
 from watermark.frame import Pixels, as_shown, as_stored
 from watermark.quantisation import JpegCoding
 
-__all__ = ["MAX_RATIO", "MIN_SIDE", "Still", "check_size"]
+__all__ = ["MAX_RATIO", "MIN_SIDE", "SMALLEST_READ", "Still", "check_size"]
 
 MIN_SIDE = 128  # pixels; under a quarter of the canonical short side little of a mark is left
+SMALLEST_READ = 16  # pixels; a canvas is still made of it, though hardly anything is ever found
 MAX_RATIO = 16  # long side to short side
 
 
@@ -74,20 +75,22 @@ class Still:
         return next((value for key, _, value in self.header if key == name), None)
 
 
-def check_size(shape: tuple[int, ...], *, name: AnyPath = "picture") -> None:
+def check_size(
+    shape: tuple[int, ...], *, name: AnyPath = "picture", smallest: int = MIN_SIDE
+) -> None:
     """Refuse a shape that cannot hold a mark.
 
     Raises
     ------
     UnsupportedMedia
-        If the short side is under 128 pixels, or the long side over 16 times the short one.
+        If the short side is under `smallest` pixels, or the long side over 16 times the short one.
     """
     height, width = shape[:2]
     short, long = sorted((height, width))
-    if short < MIN_SIDE:
+    if short < smallest:
         raise UnsupportedMedia(
             f"{shown(name)}: {width} × {height} pixels are too few to hold a mark; "
-            f"use a picture of at least {MIN_SIDE} pixels a side"
+            f"use a picture of at least {smallest} pixels a side"
         )
     if long > MAX_RATIO * short:
         raise UnsupportedMedia(

@@ -10,6 +10,7 @@ values of luma.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, fields
 
@@ -17,6 +18,9 @@ from watermark.errors import ProfileError
 
 __all__ = ["DEFAULT", "DRAFT_1", "PROFILES", "Profile"]
 
+_WAVELETS = ("sym4",)
+_LARGEST_TILE = 1024
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e-?[0-9]+)?\Z")
 _FORM = re.compile(r"\$sukashi\$([a-z0-9-]+)\$((?:[a-z_0-9]+=[^,$=]+)(?:,[a-z_0-9]+=[^,$=]+)*)\Z")
 
 
@@ -58,6 +62,8 @@ class Profile:
     target, lean : float
         Visibility that the mask's model is to predict for a frame that is half flat, in units of
         the model, and how much more of it a flat frame gets, in [0, 2).
+    small : float
+        How much more a small frame gets: (720 / short side) to this power.
     reach : int
         The residual: side of the bilateral filter's window, odd.
     near, alike : float
@@ -88,6 +94,7 @@ class Profile:
     power: float
     target: float
     lean: float
+    small: float
     reach: int
     near: float
     alike: float
@@ -101,6 +108,15 @@ class Profile:
             )
         if self.tile <= 0 or self.tile % 8 or self.tile == 128:
             raise ValueError("the tile's side is a positive multiple of 8 other than 128")
+        if self.wavelet not in _WAVELETS or self.tile > _LARGEST_TILE:
+            raise ValueError(f"the wavelet is one of {', '.join(_WAVELETS)}, the tile at most 1024")
+        numbers = [getattr(self, item.name) for item in fields(self)[1:] if item.name != "wavelet"]
+        if not all(math.isfinite(number) and number >= 0 for number in numbers):
+            raise ValueError("every number of a profile is finite and not negative")
+        if not (64 <= self.short <= 4096 and 1 <= self.lines <= 256 and self.reach % 2 == 1):
+            raise ValueError("short side 64 to 4096, 1 to 256 pilot lines, an odd reach")
+        if min(self.near, self.alike, self.pool, self.noise) == 0:
+            raise ValueError("the residual's deviations and its noise are above 0")
         if not 0 <= self.pilot < 1:
             raise ValueError("the pilot's share of the energy is at least 0 and below 1")
         if not 0 < self.line_low < self.line_high <= 0.5:
@@ -135,6 +151,8 @@ class Profile:
                 f"profile {form[1]!r} does not have the parameters this version knows; "
                 "update sukashi, or check that the string is whole"
             )
+        if not all(name == "wavelet" or _NUMBER.match(value) for name, value in pairs):
+            raise ProfileError(f"profile {form[1]!r} has a parameter that is no plain number")
         readers = {"int": int, "float": float, "str": str}
         try:
             values = {name: readers[str(kinds[name])](value) for name, value in pairs}
@@ -165,6 +183,7 @@ DRAFT_1 = Profile(
     power=0.5,
     target=0.13,
     lean=0.9,
+    small=0.4,
     reach=7,
     near=2.0,
     alike=12.0,

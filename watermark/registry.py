@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import islice
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
+from watermark.columns import Indices, Numbers, marks_by_work
 from watermark.database import Database, default_location, now, registry_exists
 from watermark.errors import UnknownWork
 from watermark.intake import (
@@ -79,7 +79,7 @@ def open_registry(
     return Registry(database)
 
 
-class Registry:
+class Registry(AbstractContextManager["Registry"]):
     """An open registry; a context manager.  Made by `open_registry`.
 
     Every method is one transaction; the iterators read page by page, and may or may not show
@@ -88,9 +88,6 @@ class Registry:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
@@ -152,8 +149,8 @@ class Registry:
         UnknownWork
             If there is none, or several have this title; the message lists them.
         """
+        query = sa.select(WORKS)
         with self._database.reading() as connection:
-            query = sa.select(WORKS)
             found = connection.execute(query.where(WORKS.c.id == name)).all()
             if not found:
                 titled = query.where(WORKS.c.title == name).order_by(WORKS.c.id).limit(6)
@@ -187,9 +184,7 @@ class Registry:
         query = sa.select(WORKS).order_by(WORKS.c.title, WORKS.c.id).limit(_CHUNK)
         if find:
             columns = (WORKS.c.title, WORKS.c.rights_holder)
-            query = query.where(
-                sa.or_(*(each.icontains(find, autoescape=True) for each in columns))
-            )
+            query = query.where(sa.or_(*(c.icontains(find, autoescape=True) for c in columns)))
         last = (self.work(after).title, after) if after else None
         position = sa.tuple_(WORKS.c.title, WORKS.c.id)
         pages = self._database.pages(query, position, last, lambda row: (row.title, row.id))
@@ -226,14 +221,19 @@ class Registry:
             connection.execute(sa.update(WORKS).where(this).values(values))
         return replace(old, **changes, updated_at=values["updated_at"])
 
-    def mark_numbers(self) -> NDArray[np.uint64]:
+    def mark_numbers(self) -> Numbers:
         """Return all mark numbers in rising order, a uint64 array."""
-        query = sa.select(MARKS.c.number).order_by(MARKS.c.number)
+        return self.mark_works()[0]
+
+    def mark_works(self) -> tuple[Numbers, Indices]:
+        """Return all mark numbers and an index of their works, as `marks_by_work` does."""
         with self._database.reading() as connection:
-            # Straight from the driver: a result row costs more than the number in it.
-            rows = connection.execute(query).cursor
-            assert rows is not None
-            return np.fromiter((number for (number,) in iter(rows.fetchone, None)), np.uint64)
+            return marks_by_work(connection)
+
+    def count_marks(self) -> int:
+        """Return how many marks are registered."""
+        with self._database.reading() as connection:
+            return int(connection.scalar(sa.select(sa.func.count()).select_from(MARKS)) or 0)
 
     def lookup(self, numbers: Iterable[int]) -> dict[int, tuple[Work, Mark]]:
         """Return work and mark of every number that is registered."""

@@ -60,7 +60,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One number that copies of a work carry; `labels` say which copies (recipient, cut)."""
+    """One number that copies of a work carry; `labels` say which copies (recipient, cut).
+
+    `created_at` is UTC, ISO 8601, to the microsecond: the first mark of a work is the default.
+    """
 
     number: int
     work_id: str

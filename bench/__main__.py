@@ -1,0 +1,36 @@
+"""The experiments: ``python -m bench NAME [OPTIONS]``, each with its own ``--help``.
+
+Every run writes JSON lines with profile, commit, corpus hash and seed, and the tables are made
+from them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+_EXPERIMENTS = {
+    "stills": ("bench.stills", "attacks over pictures: how many marks are found"),
+    "fidelity": ("bench.fidelity", "what a mark costs: PSNR, SSIM, the flats, JOD"),
+    "visibility": ("bench.visibility", "fit the mask to what ColorVideoVDP says"),
+    "speed": ("bench.speed", "time and memory on one core"),
+    "false-alarms": ("bench.false_alarms", "wrong keys by the million, and trick content"),
+    "attribution": ("bench.attribution", "whether the printed chance of a wrong name is true"),
+    "code": ("bench.code_distance", "how far the code is from the best conceivable one"),
+}
+
+
+def main() -> None:
+    """Hand over to the experiment that the first argument names."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name not in _EXPERIMENTS:
+        print("usage: python -m bench NAME [OPTIONS]\n")
+        for each, (_, about) in _EXPERIMENTS.items():
+            print(f"  {each:13} {about}")
+        sys.exit(0 if name in {"-h", "--help"} else 2)
+    sys.argv[:2] = [f"python -m bench {name}"]
+    importlib.import_module(_EXPERIMENTS[name][0]).main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""JSON lines out and in, what a run needs to be repeated, and tables in Markdown."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pywt
+import scipy
+
+from bench.score import Score
+
+__all__ = ["lines_of", "provenance", "rated", "table", "write_lines"]
+
+_HERE = Path(__file__).parent
+
+
+def provenance(*, seed: int, profile: str, corpus: str) -> dict[str, Any]:
+    """Return what stands in every line: what was run, on what, with which versions."""
+    return {
+        "profile": profile,
+        "commit": _commit(),
+        "corpus": corpus,
+        "seed": seed,
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+            "opencv": cv2.__version__,
+            "pywavelets": pywt.__version__,
+        },
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _commit() -> str:
+    """Return the commit, followed by ``-dirty`` where files have changed since."""
+    shown = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+        cwd=_HERE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return shown.stdout.strip() if shown.returncode == 0 else "unknown"
+
+
+def write_lines(path: Path, lines: Iterable[dict[str, Any]], *, append: bool = False) -> None:
+    """Write objects as JSON lines; folders are made, infinities become null."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a" if append else "w", encoding="utf-8") as file:
+        for line in lines:
+            file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
+            file.flush()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return value
+
+
+def lines_of(path: Path) -> Iterator[dict[str, Any]]:
+    """Read JSON lines; a last line that was cut off is left out."""
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            return
+
+
+def rated(score: Score) -> str:
+    """Return a score for people: ``12/13, 92.3 % (64.0 to 99.8)``, or ``0/1000 (≤ 0.37 %)``."""
+    low, high = (100 * end for end in score.interval())
+    if score.found == 0:
+        return f"0/{score.trials} (≤ {high:.2g} %)"
+    return f"{score.found}/{score.trials}, {100 * score.rate:.1f} % ({low:.1f} to {high:.1f})"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table, its columns in line also where it is read as plain text."""
+    cells = [list(head), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    ruled = [cells[0], ["-" * width for width in widths], *cells[1:]]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in ruled
+    )

@@ -1,0 +1,54 @@
+"""How far a run has come: one line on a terminal's standard error, nothing in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from shutil import get_terminal_size
+from typing import Any, Self, TypeVar
+
+import click
+
+from cli.text import fit
+
+__all__ = ["Progress"]
+
+_BAR = 20  # columns at most
+_CLEAR = "\r\x1b[K"
+
+Item = TypeVar("Item")
+
+
+class Progress:
+    """A bar that is redrawn in place; a context manager that leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self._on = sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.clear()
+
+    def over(self, items: Sequence[Item], name: Any = str) -> Iterator[Item]:
+        """Yield the items; `name` gives the text beside the bar while one is worked on."""
+        for done, item in enumerate(items):
+            self._draw(done, len(items), name(item))
+            yield item
+        self.clear()
+
+    def clear(self) -> None:
+        """Take the bar away, so that something else can be printed there."""
+        if self._on:
+            click.echo(_CLEAR, nl=False, err=True, color=True)
+
+    def _draw(self, done: int, total: int, name: str) -> None:
+        if not self._on:
+            return
+        width = get_terminal_size().columns
+        counts = f" {done + 1}/{total} "
+        bar = min(_BAR, width // 3)
+        full = bar * done // total
+        line = fit("█" * full + "░" * (bar - full) + counts + name, width - 1)
+        click.echo(_CLEAR + line, nl=False, err=True, color=True)
