@@ -392,10 +392,10 @@ def assert_calibrated(scores, log_trials, levels=(0.1, 0.01)):
 @pytest.mark.parametrize("name", ["photo", "flat", "still clip"])
 def test_wrong_keys_are_rarely_significant(name):
     """A variance that takes the frames of a still clip for independent fails here."""
-    scores, charge = best_scores(folded(content(name)), registry(1), 3000)
+    scores, charge = best_scores(folded(content(name)), registry(1), 1200)
     assert_calibrated(scores, charge)
-    assert abs(scores.mean()) < 0.073  # 4 standard errors
-    assert 0.95 < scores.std() < 1.05  # not only no larger: a test that never fires is none
+    assert abs(scores.mean()) < 0.116  # 4 standard errors
+    assert 0.92 < scores.std() < 1.08  # not only no larger: a test that never fires is none
 
 
 def test_alignments_are_paid_for():
@@ -404,7 +404,7 @@ def test_alignments_are_paid_for():
     shifts = np.random.default_rng(9).uniform(0, DEFAULT.tile, (22, 2))
     moved = [Alignment(((1.0, 0.0, x), (0.0, 1.0, y)), "shifted") for x, y in shifts.tolist()]
     alignments = (*whole_frame(observation), *moved)
-    scores, charge = best_scores(folded(observation, alignments), registry(1), 250)
+    scores, charge = best_scores(folded(observation, alignments), registry(1), 120)
     assert_calibrated(scores, charge)
     assert charge >= math.log(24)
 

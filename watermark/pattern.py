@@ -19,14 +19,14 @@ from watermark.key import Key
 from watermark.profile import Profile
 from watermark.transform import chip_count, levels, synthesise
 
-__all__ = ["Carriers", "carriers", "mark_tile", "pilot_lines", "repeat"]
+__all__ = ["Carriers", "carriers", "mark_tile", "pilot", "pilot_lines", "repeat"]
 
 _APART = 2.0  # lattice steps between two lines, so that each has a spectral peak of its own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Carriers:
-    """What a key draws for a profile.
+    """What a key draws for the message of a profile.
 
     Parameters
     ----------
@@ -34,13 +34,10 @@ class Carriers:
         The chips.
     bits : ndarray of intp, shape (N,)
         Which of the 256 code bits each chip carries; every bit has ⌊N/256⌋ or ⌈N/256⌉ chips.
-    pilot : ndarray of float64, shape (T, T)
-        Mean 0, root mean square 1.
     """
 
     signs: NDArray[np.int8]
     bits: NDArray[np.intp]
-    pilot: NDArray[np.float64]
 
 
 @lru_cache(maxsize=64)
@@ -51,7 +48,7 @@ def carriers(key: Key, profile: Profile) -> Carriers:
     order = np.argsort(key.uniform(f"{profile.name} bits", count), kind="stable")
     bits = np.empty(count, np.intp)
     bits[order] = np.arange(count) % CODE_BITS
-    return Carriers(key.signs(f"{profile.name} message", count), bits, _pilot(key, profile))
+    return Carriers(key.signs(f"{profile.name} message", count), bits)
 
 
 def pilot_lines(key: Key, profile: Profile) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -92,7 +89,9 @@ def pilot_lines(key: Key, profile: Profile) -> tuple[NDArray[np.int64], NDArray[
     return np.array(chosen), phases
 
 
-def _pilot(key: Key, profile: Profile) -> NDArray[np.float64]:
+@lru_cache(maxsize=64)
+def pilot(key: Key, profile: Profile) -> NDArray[np.float64]:
+    """Return the (T, T) pilot of a key, mean 0 and root mean square 1."""
     lines, phases = pilot_lines(key, profile)
     step = 2 * np.pi * np.arange(profile.tile) / profile.tile
     angles = (lines[:, 0, None, None] * step[:, None] + lines[:, 1, None, None] * step) + phases[
@@ -115,7 +114,7 @@ def mark_tile(key: Key, number: int, profile: Profile) -> NDArray[np.float64]:
     message = synthesise(gains * drawn.signs * codeword(number)[drawn.bits], profile)
     # The transform is orthonormal, so the energy of the tile is that of its chips.
     message /= np.sqrt(np.square(gains).sum()) / profile.tile
-    tile = np.sqrt(profile.pilot) * drawn.pilot + np.sqrt(1 - profile.pilot) * message
+    tile = np.sqrt(profile.pilot) * pilot(key, profile) + np.sqrt(1 - profile.pilot) * message
     tile.setflags(write=False)
     return np.asarray(tile)
 

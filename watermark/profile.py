@@ -18,7 +18,7 @@ from watermark.errors import ProfileError
 
 __all__ = ["DEFAULT", "DRAFT_1", "PROFILES", "Profile"]
 
-_WAVELETS = ("sym4",)
+_WAVELETS = ("haar", "db2", "db4", "sym4", "sym8", "coif1")  # orthonormal
 _LARGEST_TILE = 1024
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e-?[0-9]+)?\Z")
 _FORM = re.compile(r"\$sukashi\$([a-z0-9-]+)\$((?:[a-z_0-9]+=[^,$=]+)(?:,[a-z_0-9]+=[^,$=]+)*)\Z")
