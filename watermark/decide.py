@@ -146,14 +146,17 @@ def decide(
     )
     number, blind_row, z = _best_decoded(soft)
     if codebook.find([number])[0] < 0 and log_p(z, blind_trials) < best.log_p:
+        # Nobody registered this one, but registered marks may stand beside it.
         best = _found(hypotheses[blind_row], number, z, log_p(z, blind_trials))
-        return _detection(best, (), candidates, blind_trials)
+        row, first_trials = blind_row, blind_trials
+    else:
+        first_trials = trials
     works = [_Work(row, best)]
     if best.log_p <= INDICATED:
         works += _further(hypotheses, soft, works[0], codebook, trials)
     if len(works) > 1:
         works = _told_apart(hypotheses, soft, works, codebook, work_index)
-    return _detection(works[0].found, [each.found for each in works[1:]], candidates, trials)
+    return _detection(works[0].found, [each.found for each in works[1:]], candidates, first_trials)
 
 
 class _Work(NamedTuple):
@@ -259,6 +262,9 @@ def _told_apart(
     """Return the works, each with the chance of a wrong name when all the others are taken out."""
     result = []
     for row, found in works:
+        if not found.registered:
+            result.append(_Work(row, found))
+            continue
         others = [codeword(each.found.number) for each in works if each.found is not found]
         where = hypotheses[row]
         left = subtract(soft[row], np.stack(others), gain=_bit_gains(where.key, where.profile))

@@ -100,8 +100,11 @@ class Observation:
             If the bytes are not a whole observation of a known version.
         """
         header, (canvas, weight) = _unpack(b"SKOB", blob, count=2)
-        height, width = header["extent"]
-        return cls(canvas, weight, (height, width), header["frames"], header["profile"])
+        try:
+            height, width = header["extent"]
+            return cls(canvas, weight, (height, width), header["frames"], header["profile"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise EvidenceError("these bytes are no observation (a field is missing)") from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,7 +163,10 @@ class Evidence:
             If the bytes are not whole evidence of a known version.
         """
         header, (tile,) = _unpack(b"SKEV", blob, count=1)
-        return cls(tile, header["frames"], header["fingerprint"], header["profile"])
+        try:
+            return cls(tile, header["frames"], header["fingerprint"], header["profile"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise EvidenceError("these bytes are no evidence (a field is missing)") from error
 
 
 def _pack(magic: bytes, header: dict[str, Any], *arrays: NDArray[Any]) -> bytes:

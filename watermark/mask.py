@@ -182,8 +182,7 @@ def mask(canvas: Luma, short: int, profile: Profile) -> Luma:
         scale *= float(np.clip((target / now) ** (1 / _J_EXPONENT), 0.5, 2))
         scale = min(scale, _STRONGEST)
         amplitude = np.minimum(scale * shape, most)
-    fade = np.clip(np.minimum(seen.mean / _TO_BLACK, (255 - seen.mean) / _TO_WHITE), 0, 1)
-    amplitude = (amplitude * fade).astype(np.float32)
+    amplitude = (amplitude * _from_pure(seen.mean)).astype(np.float32)
     # The grid's windows have their centres at pixel 4k; linear interpolation between them.
     height, width = canvas.shape
     spread = np.array([[_STEP, 0, 0], [0, _STEP, 0]], np.float64)
@@ -198,4 +197,15 @@ def mask(canvas: Luma, short: int, profile: Profile) -> Luma:
     # it is back to what flats get.
     span = cv2.dilate(canvas, _BESIDE) - cv2.erode(canvas, _BESIDE)
     blank = min(scale * profile.floor, profile.flat)
-    return np.asarray(np.minimum(smooth, blank + profile.beside * span), np.float32)
+    strength = np.minimum(smooth, blank + profile.beside * span)
+    # A line of pure black, or the white of an eye, hides no more than a flat does.
+    quiet = np.minimum(strength, np.float32(profile.flat))
+    return np.asarray(quiet + _from_pure(canvas) * (strength - quiet), np.float32)
+
+
+def _from_pure(values: Luma) -> Luma:
+    """Return 0 at pure black and pure white, rising to 1 a few code values from them."""
+    nearest = np.minimum(
+        values * np.float32(1 / _TO_BLACK), (255 - values) * np.float32(1 / _TO_WHITE)
+    )
+    return np.asarray(np.clip(nearest, 0, 1), np.float32)
