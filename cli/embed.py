@@ -26,6 +26,7 @@ from watermark.work import format_mark, parse_mark
 
 __all__ = ["embed"]
 
+_FIELDS = ("output", "work", "mark", "psnr", "ssim", "z")  # of a row, behind its file
 _WEAKEST, _STRONGEST = 0.25, 2.0
 
 
@@ -109,7 +110,7 @@ def embed(
         number = _chosen([each.number for each in opened.marks(known.id)], mark_text, known.id)
         required = required_z(opened.count_marks())
     with opened_registry(registry) as opened, Progress() as progress:
-        failures = Failures(progress, {} if as_json else None)
+        failures = Failures(progress, dict.fromkeys(_FIELDS) if as_json else None)
         pairs = plan_outputs(files, output, on_error=failures)
         if not pairs and not failures.count:
             raise NoPictures(f"{printable(files[0])}: no pictures here; name files or a folder")

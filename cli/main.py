@@ -9,10 +9,12 @@ import errno
 import importlib
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
+from cli.interrupt import heeded, interrupted, stop_if_interrupted
 from cli.text import printable
 from watermark.errors import WatermarkError
 
@@ -52,12 +54,20 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; whatever ends it early is told in one line."""
-        for stream in (sys.stdout, sys.stderr):
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # the shell closed it, as with ">&-"
+                nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
+                setattr(sys, name, nowhere)
+            stream = getattr(sys, name)
             # A name that the terminal's encoding lacks is escaped instead of ending the run.
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
+        with heeded():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> Any:
         try:
-            result = super().invoke(ctx)
+            result = self._unless_interrupted(ctx)
             sys.stdout.flush()
         except WatermarkError as error:
             raise click.ClickException(printable(str(error))) from error
@@ -74,6 +84,19 @@ class LazyGroup(click.Group):
             raise click.ClickException(
                 f"standard output cannot be written ({error.strerror}); free some space"
             ) from error
+        return result
+
+    def _unless_interrupted(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            # Such as the failure of an import in C that Ctrl-C broke off.
+            if interrupted():
+                raise KeyboardInterrupt from error
+            raise
+        stop_if_interrupted()
         return result
 
 

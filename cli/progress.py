@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 import click
 
+from cli.interrupt import stop_if_interrupted
 from cli.text import fit
 
 __all__ = ["Progress"]
@@ -32,10 +33,14 @@ class Progress:
         self.clear()
 
     def over(self, items: Sequence[Item], name: Any = str) -> Iterator[Item]:
-        """Yield the items; `name` gives the text beside the bar while one is worked on."""
+        """Yield the items; `name` gives the text beside the bar while one is worked on.
+
+        Raises KeyboardInterrupt between two items if Ctrl-C was pressed meanwhile.
+        """
         for done, item in enumerate(items):
             self._draw(done, len(items), name(item))
             yield item
+            stop_if_interrupted()
         self.clear()
 
     def clear(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,8 +12,8 @@ from pathlib import Path
 import click
 
 from cli.text import echo_json, json_option, opened_registry, printable, registry_option
-from watermark.errors import InvalidWork
-from watermark.files import atomic_write
+from watermark.errors import InvalidWork, OutputError
+from watermark.files import atomic_write, shown
 from watermark.rows import Row, format_csv, format_jsonl, parse_csv, parse_jsonl
 
 __all__ = ["export", "import_works"]
@@ -66,12 +67,14 @@ def import_works(
 @click.command()
 @click.argument("file", default="-")
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="If no suffix says it.")
+@click.option("-f", "--force", is_flag=True, help="Replace FILE if it exists.")
 @registry_option
-def export(file: str, *, form: str | None, registry: str | None) -> None:
+def export(file: str, *, form: str | None, force: bool, registry: str | None) -> None:
     """Write all works and marks to FILE, as CSV or JSON lines by its suffix.
 
     Importing the file gives the same works and marks again.  Without FILE, JSON lines go to
-    standard output.  FILE appears under its name only when it is complete.
+    standard output.  FILE appears under its name only when it is complete, and one that exists
+    is replaced only with --force.
 
     \b
     Example:
@@ -79,10 +82,15 @@ def export(file: str, *, form: str | None, registry: str | None) -> None:
     """
     chosen = "jsonl" if file == "-" and form is None else _form(file, form)
     with opened_registry(registry, read_only=True) as opened:
+        if file != "-":
+            _check_output(file, opened.name, force=force)
         rows = opened.export_rows()
         lines = format_csv(rows) if chosen == "csv" else format_jsonl(rows)
         if file != "-":
-            with atomic_write(Path(file)) as temporary, temporary.open("wb") as handle:
+            with (
+                atomic_write(file, replace=force) as temporary,
+                temporary.open("wb") as handle,
+            ):
                 handle.writelines(line.encode() for line in lines)
         elif sys.stdout.isatty():
             for line in lines:
@@ -91,6 +99,26 @@ def export(file: str, *, form: str | None, registry: str | None) -> None:
             stream = sys.stdout.buffer
             for line in lines:
                 stream.write(line.encode())
+
+
+def _check_output(file: str, registry: str, *, force: bool) -> None:
+    """Refuse to replace what is no export, or what nobody said may be replaced."""
+    if not os.path.lexists(file):
+        return
+    path = Path(file)
+    for suffix in ("", "-wal", "-shm"):  # SQLite keeps up to three files
+        own = Path(registry + suffix)
+        if path.exists() and own.exists() and path.samefile(own):
+            raise OutputError(f"{shown(file)}: this is the registry itself; choose another name")
+    if path.exists() and not path.is_file():
+        raise OutputError(
+            f"{shown(file)}: this is no regular file; choose another name, or '-' for "
+            "standard output"
+        )
+    if not force:
+        raise OutputError(
+            f"{shown(file)}: this file exists; replace it with --force or choose another name"
+        )
 
 
 def _form(file: str, form: str | None) -> str:

@@ -277,11 +277,15 @@ def edit(
     changes = _given(details)
     if not changes and not labels:
         raise click.UsageError("nothing to change; name an option such as --title")
+    if details["terms"] and details["training"] not in {None, "constrained"}:
+        raise click.UsageError("--terms are those of --training constrained; leave out one of them")
     with opened_registry(registry) as opened:
         known = opened.work(work_name)
         if labels:
             merged = {**known.labels, **_merged(labels)}
             changes["labels"] = {name: text for name, text in merged.items() if text}
+        if changes.get("training", "constrained") != "constrained":
+            changes["terms"] = ""  # the conditions go with the permission they belonged to
         known = opened.edit_work(known.id, **changes)
     if as_json:
         echo_json(_record(known))

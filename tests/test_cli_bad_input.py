@@ -157,6 +157,36 @@ def test_a_bad_key_file_is_one_line(studio, good, tmp_path, made, cure):
     one_line(studio.run(*words, code=1).stderr, key, cure)
 
 
+def test_an_empty_name_is_not_the_present_folder(studio, good, tmp_path, monkeypatch):
+    monkeypatch.chdir(good.parent)
+    one_line(studio.run(*studio.embed("", tmp_path / "x"), code=1).stderr, "empty name")
+    one_line(studio.run(*studio.embed(good, ""), code=1).stderr, "empty name")
+    one_line(studio.run(*studio.detect(""), code=1).stderr, "empty name")
+    assert list(tmp_path.iterdir()) == []
+    assert list(good.parent.iterdir()) == [good]
+
+
+@pytest.mark.parametrize("name", ["", "/", "."])
+def test_a_registry_needs_a_name(studio, good, name):
+    words = ("detect", good, "--key", studio.key, "--registry", name)
+    one_line(studio.run(*words, code=1).stderr)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("form", ["", "--json"])
+def test_a_closed_output_is_no_crash(studio, tmp_path, closed, form):
+    registry.open_registry(tmp_path / "r.sqlite").close()
+    code = "from cli.main import main; main()"
+    words = f'"$0" -c "$1" work add --title A {form} --registry "$2" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", words, sys.executable, code, tmp_path / "r.sqlite"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_an_unknown_work_is_one_line(studio, good, tmp_path):
     words = ("embed", good, "--key", studio.key, "-o", tmp_path / "x.png")
     result = studio.run(*words, "--registry", studio.registry, "--work", "w-none", code=1)

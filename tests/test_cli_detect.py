@@ -134,7 +134,8 @@ def test_a_copy_at_half_the_size_is_found(studio, tmp_path):
 
 
 def test_without_a_registry_the_number_is_decoded(studio, monkeypatch, tmp_path):
-    monkeypatch.setenv("SUKASHI_REGISTRY", str(tmp_path / "none.sqlite"))
+    monkeypatch.delenv("SUKASHI_REGISTRY")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     words = ("detect", studio.marked, "--key", studio.key)
     for row in asked(studio, *words):
         assert (row["verdict"], row["mark"]) == ("detected", str(studio.marks[0]))
@@ -145,6 +146,9 @@ def test_without_a_registry_the_number_is_decoded(studio, monkeypatch, tmp_path)
     assert studio.run(*words, "--blind").stderr == ""
     studio.run(*words, "--blind", "--registry", studio.registry, code=2)
     assert list(tmp_path.iterdir()) == [], "looking makes no registry"
+    monkeypatch.setenv("SUKASHI_REGISTRY", str(tmp_path / "none.sqlite"))
+    assert "no registry here yet" in studio.run(*words, code=1).stderr
+    assert studio.run(*words, "--blind").stderr == ""
 
 
 def test_a_registry_that_is_named_must_exist(studio, tmp_path):

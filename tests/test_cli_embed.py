@@ -124,7 +124,8 @@ def test_what_cannot_be_read_back_is_an_error_and_the_others_go_on(studio, tmp_p
     write(Still(picture(2)), source / "2.png")
     result = studio.run(*studio.embed(source, output), "--json", code=1)
     failed, done = map(json.loads, result.stdout.splitlines())
-    assert list(failed) == ["file", "error"]
+    assert list(failed) == [*FIELDS, "error"]
+    assert {failed[name] for name in FIELDS[1:]} == {None}
     assert failed["file"] == str(source / "1 black.png")
     assert "would not be found" in failed["error"]
     assert result.stderr == f"Error: {failed['error']}\n"
@@ -232,6 +233,45 @@ def test_no_half_written_file_has_a_final_name_whenever_it_is_stopped(
         assert [path for path in output.iterdir() if path.name.startswith(".")] == []
 
 
+def test_an_interrupt_is_never_lost(studio, many, tmp_path):
+    for attempt, delay in enumerate((0.0, 0.03, 0.07, 0.11)):
+        output = tmp_path / str(attempt)
+        process = studio.start(*studio.embed(many, output))
+        while process.poll() is None and not any(output.glob("[!.]*")):
+            time.sleep(0.002)
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert error == "Interrupted; what was finished before stays.\n"
+        assert 1 <= len(list(output.iterdir())) < 12, "and no hidden file is left"
+
+
+def test_an_interrupt_that_is_swallowed_ends_the_run_behind_the_file(studio, many, tmp_path):
+    code = SWALLOWED, *map(str, studio.embed(many, tmp_path / "out"))
+    done = subprocess.run(
+        [sys.executable, "-c", *code], cwd=ROOT, capture_output=True, check=False, text=True
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (130, 1)
+    assert done.stdout.count("PSNR") == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["00.png"]
+
+
+SWALLOWED = """
+import contextlib, os, signal
+from pathlib import Path
+from cli.main import main
+
+write = Path.write_bytes
+
+def interrupted(path, data):
+    write(path, data)
+    with contextlib.suppress(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+Path.write_bytes = interrupted
+main()
+"""
 HALF = """
 import os, signal, sys
 from pathlib import Path

@@ -101,6 +101,32 @@ def test_an_export_imports_to_the_same_export(run, ask, tmp_path, name):
     assert again == {"files": [str(first)], "rows": 2, "works": 0, "marks": 0, "skipped": 2}
 
 
+def test_an_export_replaces_nothing_unless_it_is_asked_to(run, tmp_path):
+    run("work", "add", "--title", "A")
+    file = tmp_path / "works.csv"
+    file.write_text("precious")
+    assert "--force" in run("work", "export", file, code=1).stderr
+    assert file.read_text() == "precious"
+    run("work", "export", file, "--force")
+    assert "A" in file.read_text()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "r.sqlite")
+    for name in ("r.sqlite", "link.csv"):
+        words = ("work", "export", tmp_path / name, "--force", "--format", "csv")
+        assert "the registry itself" in run(*words, code=1).stderr
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert "regular" in run("work", "export", tmp_path / "pipe.csv", "--force", code=1).stderr
+    run("work", "show", "A")
+
+
+def test_terms_go_with_the_permission_they_belong_to(run, ask):
+    constrained = ("--training", "constrained", "--terms")
+    run("work", "add", "--title", "A", *constrained, "Research only")
+    assert ask("work", "edit", "A", "--url", "u")[0]["terms"] == "Research only"
+    assert ask("work", "edit", "A", "--training", "allowed")[0]["terms"] == ""
+    assert ask("work", "edit", "A", *constrained, "No sale")[0]["terms"] == "No sale"
+    run("work", "edit", "A", "--training", "allowed", "--terms", "No sale", code=2)
+
+
 def test_an_import_names_file_and_line_and_leaves_nothing(run, tmp_path):
     good, bad = tmp_path / "good.csv", tmp_path / "bad.jsonl"
     good.write_text("title\nA\n")

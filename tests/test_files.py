@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -216,6 +217,40 @@ class TestAtomicWrite:
             assert final.read_bytes() == b"x"
         assert final.read_bytes() == b"whole"
         assert names_in(final.parent) == ["a.png"]
+
+    @pytest.mark.parametrize("links", [True, False])
+    def test_what_came_meanwhile_is_replaced_only_if_it_may_be(self, tmp_path, monkeypatch, links):
+        """Of two who write one name at once, one succeeds; also where there are no links."""
+
+        def refused(*_):
+            raise PermissionError(1, "Operation not permitted")
+
+        if not links:
+            monkeypatch.setattr(os, "link", refused)
+        final = tmp_path / "a.png"
+
+        def two_at_once():
+            with atomic_write(final, replace=False) as slow:
+                slow.write_bytes(b"slow")
+                with atomic_write(final, replace=False) as quick:
+                    quick.write_bytes(b"quick")
+
+        with pytest.raises(OutputError, match="--force"):
+            two_at_once()
+        assert final.read_bytes() == b"quick"
+        assert names_in(tmp_path) == ["a.png"]
+
+    def test_a_folder_that_cannot_be_synchronised_is_no_failure(self, tmp_path, monkeypatch):
+        """The result has its name by then."""
+
+        def sync(descriptor):
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise OSError(22, "Invalid argument")
+
+        monkeypatch.setattr(os, "fsync", sync)
+        with atomic_write(tmp_path / "a.png") as temporary:
+            temporary.write_bytes(b"whole")
+        assert names_in(tmp_path) == ["a.png"]
 
     def test_the_usual_rights_are_given(self, tmp_path):
         """A result may be read by whoever may read any new file here."""

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shlex
 import stat
 
 import numpy as np
@@ -90,6 +91,21 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         Key.read(tmp_path / "a.key")
     with pytest.raises(KeyFileError, match="cannot read"):
         Key.read(tmp_path)
+
+
+def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path):
+    os.mkfifo(tmp_path / "a.key", 0o600)
+    with pytest.raises(KeyFileError, match="a pipe"):
+        Key.read(tmp_path / "a.key")
+
+
+def test_the_cure_can_be_pasted_whatever_the_name(tmp_path):
+    file = tmp_path / "it's a key; rm x"
+    Key(SECRET).write(file)
+    file.chmod(0o644)
+    with pytest.raises(KeyFileError) as raised:
+        Key.read(file)
+    assert shlex.split(str(raised.value).partition("with: ")[2]) == ["chmod", "600", str(file)]
 
 
 def test_new_makes_a_closed_file_whatever_the_umask(tmp_path):

@@ -435,6 +435,19 @@ def test_a_large_registry_is_asked_through_its_indices():
             assert all("SEARCH" in step[-1] for step in plan), plan
 
 
+def test_marks_keep_their_order_through_export_and_import(where, batch):
+    with open_registry(where) as registry, open_registry("sqlite://") as other:
+        works = [registry.add_work(title)[0].id for title in "AB"]
+        for number in range(8):
+            registry.add_mark(works[number % 2])
+        other.import_rows(registry.export_rows())
+        for work in works:
+            numbers = [mark.number for mark in registry.marks(work)]
+            assert [mark.number for mark in other.marks(work)] == numbers
+            assert len({mark.created_at for mark in other.marks(work)}) == 5
+        assert list(other.export_rows()) == list(registry.export_rows())
+
+
 @pytest.mark.parametrize("spelling", ["{}", "sqlite:///{}", "sqlite+pysqlite:///{}"])
 def test_a_path_and_an_url_name_the_same_file(tmp_path, spelling):
     file = tmp_path / "ä ?#%41.sqlite"

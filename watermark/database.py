@@ -12,7 +12,8 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,7 +24,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from watermark.errors import RegistryBusy, RegistryError
 
-__all__ = ["Database", "default_location", "now", "registry_exists"]
+__all__ = ["Database", "default_location", "instants", "now", "registry_exists"]
 
 # One number shared by all processes that write one PostgreSQL registry: "suka" in ASCII.
 _ADVISORY_LOCK = 0x73756B61
@@ -38,12 +39,19 @@ _PAGE = 1000  # rows a query returns, so that memory does not grow with the regi
 _BUSY_SQLSTATES = {"55P03", "40P01"}  # lock_not_available, deadlock_detected
 
 
-def now(*, fine: bool = False) -> str:
-    """Return the present time as the registry writes it: UTC, ISO 8601.
+def now() -> str:
+    """Return the present time as the registry writes it: UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    It is to the second, or where it is `fine` to the microsecond, which gives marks an order.
+
+def instants() -> Iterator[str]:
+    """Yield times from now on, each a microsecond later: they give marks an order.
+
+    Nothing is registered in less than a microsecond, so the next call begins behind the last one.
     """
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ" if fine else "%Y-%m-%dT%H:%M:%SZ")
+    began = datetime.now(UTC)
+    for passed in count():
+        yield (began + timedelta(microseconds=passed)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def default_location(*, make_folder: bool = False) -> str:
@@ -102,6 +110,8 @@ class Database:
         # In memory all threads share one connection, so they take turns.
         self._turns: AbstractContextManager[object] = nullcontext()
         location = os.fspath(where)
+        if not location:
+            raise RegistryError("the registry's name is empty; name a file or a URL")
         try:
             url = sa.make_url(location) if "://" in location else None
         except ArgumentError as error:
@@ -154,7 +164,7 @@ class Database:
             return "rwc"
         # Beside a file in WAL mode SQLite wants to write its index, even to read; where that is
         # impossible nobody else can be writing either.
-        journal = file.with_name(file.name + "-wal")
+        journal = Path(f"{file}-wal")
         if not os.access(file.absolute().parent, os.W_OK) and not journal.exists():
             return "ro&immutable=1"
         return "ro"

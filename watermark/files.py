@@ -87,6 +87,12 @@ def find_stills(
         Takes the error for each folder that cannot be listed; by default it is raised.
     """
     several = len(paths) > 1
+    if not all(map(os.fspath, paths)):
+        error = UnreadableMedia("'': an empty name is no file; write '.' for the present folder")
+        if on_error is None:
+            raise error
+        on_error(error)
+        paths = [path for path in paths if os.fspath(path)]
     outside = _identity(leave_out) if leave_out is not None else None
     for path in map(Path, paths):
         if _is_folder(path):
@@ -142,9 +148,11 @@ def plan_outputs(
     ------
     OutputError
         If an output is one of the inputs (by name, symbolic link or hard link), or if two inputs
-        have one output.
+        have one output, or if `output` is an empty text.
     """
     text = os.fspath(output)
+    if not text:
+        raise OutputError("'': an empty name is no output; write '.' for the present folder")
     target = Path(text)
     single = len(paths) == 1 and not _is_folder(paths[0])
     to_file = single and not text.endswith(("/", os.sep)) and not _is_folder(target)
@@ -227,17 +235,25 @@ def read_bytes(path: AnyPath, *, limit: int) -> bytes:
 
 
 @contextlib.contextmanager
-def atomic_write(path: AnyPath) -> Iterator[Path]:
+def atomic_write(path: AnyPath, *, replace: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` when the block ends well.
 
     Folders on the way are made.  The content is on the disk before the new name is.  Whatever
     ends the block early, KeyboardInterrupt included, removes the temporary file and leaves what
     stood under `path` as it was.
 
+    Parameters
+    ----------
+    path : path
+    replace : bool
+        Whether what stands under `path` when the block ends may go, even if it was not there when
+        the block began.
+
     Raises
     ------
     OutputError
-        If the operating system refuses: a full disk, a folder that may not be written to.
+        If the operating system refuses: a full disk, a folder that may not be written to; or if
+        something stands under `path` and is not to be replaced.
     """
     final = Path(path)
     # A short name, since a long final name plus anything would pass the limit of 255 bytes.
@@ -247,8 +263,12 @@ def atomic_write(path: AnyPath) -> Iterator[Path]:
         final.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _sync(temporary)
-        temporary.replace(final)
-        _sync(final.parent)
+        if replace:
+            temporary.replace(final)
+        else:
+            _name(temporary, final)
+        with contextlib.suppress(OSError):  # the result stands, whatever the folder can promise
+            _sync(final.parent)
     except OSError as error:
         raise OutputError(
             f"{shown(final)}: cannot be written ({_why(error)}); "
@@ -257,6 +277,18 @@ def atomic_write(path: AnyPath) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _name(temporary: Path, final: Path) -> None:
+    """Give a file its final name unless that is taken; two who try at once do not both succeed."""
+    try:
+        os.link(temporary, final)
+    except OSError as error:
+        if os.path.lexists(final):
+            raise OutputError(
+                f"{shown(final)}: this output exists; replace it with --force or name another"
+            ) from error
+        temporary.replace(final)  # a file system without links
 
 
 def _sync(path: Path) -> None:

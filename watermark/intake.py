@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from watermark.database import now
+from watermark.database import instants, now
 from watermark.errors import InvalidWork, UnknownWork
 from watermark.rows import Row
 from watermark.work import MARK_BITS, Mark, Work, format_mark, write_labels
@@ -121,7 +121,7 @@ def store(connection: sa.Connection, batch: list[Row]) -> tuple[int, list[int], 
     UnknownWork
         If a row refers to a work that is not registered.
     """
-    at, at_once = now(), now(fine=True)
+    at, mark_times = now(), instants()
     named = {row.work for row in batch if row.work}
     numbered = {row.mark for row in batch if row.mark is not None}
     works = {row[0]: tuple(row[1:8]) for row in _matching(connection, WORKS, named)}
@@ -154,7 +154,7 @@ def store(connection: sa.Connection, batch: list[Row]) -> tuple[int, list[int], 
         number = next(numbers) if row.mark is None else row.mark
         if number not in marks:
             marks[number] = mark
-            new_marks.append((number, *mark, at_once))
+            new_marks.append((number, *mark, next(mark_times)))
         elif marks[number] != mark:
             what = "another work" if marks[number][0] != work_id else "other mark_labels"
             raise InvalidWork(

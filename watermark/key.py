@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import shlex
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ from watermark.errors import KeyFileError
 __all__ = ["KEY_BYTES", "Key"]
 
 KEY_BYTES = 32
+# Without waiting, since a pipe may never have a writer; Windows alone tells text from bytes.
+_READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _STREAM_TAG = b"sukashi carrier v1"
 _FINGERPRINT_TAG = b"sukashi fingerprint v1"
 
@@ -97,14 +100,22 @@ class Key:
         """
         file = Path(path)
         try:
-            with file.open("rb") as handle:
-                mode = os.fstat(handle.fileno()).st_mode
-                secret = handle.read(KEY_BYTES + 1)
+            descriptor = os.open(file, _READING)
+            try:
+                mode = os.fstat(descriptor).st_mode
+                secret = os.read(descriptor, KEY_BYTES + 1) if stat.S_ISREG(mode) else None
+            finally:
+                os.close(descriptor)
         except OSError as error:
             cause = error.strerror or str(error)
             raise KeyFileError(
                 f"{file}: cannot read this key file ({cause}); make one with 'sukashi key new'"
             ) from error
+        if secret is None:
+            raise KeyFileError(
+                f"{file}: cannot read this key file (a folder, a pipe or a device); "
+                "name the file that 'sukashi key new' made"
+            )
         if len(secret) != KEY_BYTES:
             found = f"more than {KEY_BYTES}" if len(secret) > KEY_BYTES else str(len(secret))
             raise KeyFileError(
@@ -113,7 +124,8 @@ class Key:
             )
         if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise KeyFileError(
-                f"{file}: other users may read this key; close it with 'chmod 600 {file}'"
+                f"{file}: other users may read this key; close it with: "
+                f"chmod 600 {shlex.quote(str(file))}"
             )
         return cls(secret)
 

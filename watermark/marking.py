@@ -131,7 +131,7 @@ def mark_still(
         )
     before, after = luma(original), luma(written)
     result = Marked(psnr(before, after), ssim(before, after), z)
-    with atomic_write(output) as temporary:
+    with atomic_write(output, replace=replace) as temporary:
         Path(temporary).write_bytes(data)
         if registry is not None:
             registry.record_marking(number, key.fingerprint, str(profile))

@@ -302,13 +302,12 @@ class Registry(AbstractContextManager["Registry"]):
             return store_all(connection, rows)
 
     def export_rows(self) -> Iterator[Row]:
-        """Iterate over all marks with their works, as `import_rows` takes them in again."""
-        query = sa.select(MARKS.c.number, MARKS.c.labels.label("mark_labels"), *WORKS.c)
+        """Iterate over all marks with their works for `import_rows`, those of a work by age."""
+        order = (MARKS.c.work_id, MARKS.c.created_at, MARKS.c.number)
+        query = sa.select(*order, MARKS.c.labels, *WORKS.c).order_by(*order).limit(_CHUNK)
         query = query.join_from(MARKS, WORKS, MARKS.c.work_id == WORKS.c.id)
-        position = sa.tuple_(MARKS.c.work_id, MARKS.c.number)
-        query = query.order_by(MARKS.c.work_id, MARKS.c.number).limit(_CHUNK)
-        pages = self._database.pages(query, position, None, lambda row: (row.id, row.number))
-        for number, mark_labels, work, *details, _, _ in pages:
+        pages = self._database.pages(query, sa.tuple_(*order), None, lambda row: tuple(row[:3]))
+        for work, _, number, mark_labels, _, *details, _, _ in pages:
             texts = dict(zip(DETAILS, details, strict=True))
             texts["labels"] = json.loads(texts["labels"])
             yield Row(work=work, mark=number, mark_labels=json.loads(mark_labels), **texts)

@@ -40,6 +40,25 @@ MAX_PIXELS = 100_000_000  # 11,600 × 8,600: above any film scan, 0.8 GB at 16-b
 # would also answer from before the change.
 pyvips.cache_set_max(0)
 
+
+def _tell_less() -> None:
+    """Let libvips call Python for its warnings only, not for every step of an operation.
+
+    A signal that arrives while it calls is raised there, where no exception can get out.
+    """
+    level = pyvips.GLogLevelFlags
+    wanted = level.LEVEL_WARNING | level.LEVEL_CRITICAL | level.LEVEL_ERROR
+    pyvips._remove_log_handler()  # noqa: SLF001 - it has no other way
+    pyvips._log_handler_id = pyvips.glib_lib.g_log_set_handler(  # noqa: SLF001 - removed at exit
+        b"VIPS",
+        wanted | level.FLAG_FATAL | level.FLAG_RECURSION,
+        pyvips._log_handler_cb,  # noqa: SLF001
+        pyvips.ffi.NULL,
+    )
+
+
+_tell_less()
+
 # Loaders by name: whatever else libvips was built with (SVG, PDF, ...) is never reached.
 _LOADERS = {
     "png": "pngload_buffer",
