@@ -4,6 +4,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -12,6 +13,12 @@ from pathlib import Path
 import pytest
 
 _server = {"state": "not asked for in this run"}
+
+
+def pytest_configure(config):
+    """Let tests interrupt the commands they start, also under a shell that ignores Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter):
