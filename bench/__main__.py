@@ -11,10 +11,12 @@ import sys
 
 _EXPERIMENTS = {
     "stills": ("bench.stills", "attacks over pictures: how many marks are found"),
+    "geometry": ("bench.geometry", "crops, rotations, warps and frames: how many are found"),
     "fidelity": ("bench.fidelity", "what a mark costs: PSNR, SSIM, the flats, JOD"),
     "visibility": ("bench.visibility", "fit the mask to what ColorVideoVDP says"),
     "speed": ("bench.speed", "time and memory on one core"),
     "false-alarms": ("bench.false_alarms", "wrong keys by the million, and trick content"),
+    "search-alarms": ("bench.search_alarms", "wrong keys through the full search"),
     "attribution": ("bench.attribution", "whether the printed chance of a wrong name is true"),
     "code": ("bench.code_distance", "how far the code is from the best conceivable one"),
 }
