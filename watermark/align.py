@@ -1,7 +1,8 @@
 """Where the tile grid lies in what was observed, and folding along it.
 
 An `Alignment` is one hypothesis; each one on which the message is decided is paid for in the
-p-value.  Here the picture is the whole frame at any size, as it is or mirrored.
+p-value.  Here are those that need no search, the whole frame at any size as it is or mirrored, and
+the folding of all.
 """
 
 from __future__ import annotations
@@ -12,66 +13,88 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watermark.evidence import Evidence, Observation
+from watermark.homography import Matrix, apply, normalised
 from watermark.key import Key
 from watermark.profile import Profile
 
-__all__ = ["Alignment", "fold", "whole_frame"]
+__all__ = ["Alignment", "as_tuple", "fold", "folded", "whole_frame"]
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """How the observed canvas maps to the grid of the frame that was marked.
+    """How what was observed maps to the grid of the frame that was marked.
 
     Parameters
     ----------
-    matrix : tuple of two tuples of three floats
-        Takes (x, y, 1) on the observed canvas to (x, y) on the marked frame's canonical grid,
-        both with pixel centres at half-integers.
+    matrix : tuple of three tuples of three floats
+        A projective map that takes (x, y, 1) of the picture, in its own pixels, to the marked
+        frame's canonical grid, both with pixel centres at half-integers.  Unless the picture is the
+        whole frame, the grid's origin is known only up to whole tiles.  Before `detect` is done
+        with it, the pixels are those of the observed canvas.
     name : str
-        For people: "whole frame", "mirrored".
+        For people: "whole frame", "mirrored", "turned by 12.0°, 0.50 times as large".
+    outline : tuple of tuples of two floats
+        Corners (x, y) of the part of the picture where the mark was looked for or seen, in order.
     """
 
-    matrix: tuple[tuple[float, float, float], tuple[float, float, float]]
+    matrix: tuple[tuple[float, float, float], ...]
     name: str
+    outline: tuple[tuple[float, float], ...] = ()
 
     @property
     def mirrored(self) -> bool:
         """Whether the picture was reflected."""
-        (a, b, _), (c, d, _) = self.matrix
-        return a * d - b * c < 0
+        return bool(np.linalg.det(np.array(self.matrix)) * self.matrix[2][2] < 0)
+
+    def seen_from(self, matrix: Matrix) -> Alignment:
+        """Return the same alignment where `matrix` takes new coordinates to those so far."""
+        outline = apply(np.linalg.inv(matrix), np.array(self.outline, np.float64).reshape(-1, 2))
+        return Alignment(
+            as_tuple(np.array(self.matrix) @ matrix),
+            self.name,
+            tuple((float(x), float(y)) for x, y in outline),
+        )
+
+
+def as_tuple(matrix: NDArray[np.floating]) -> tuple[tuple[float, float, float], ...]:
+    """Return a matrix as nested tuples, its last entry 1."""
+    rows = normalised(matrix).tolist()
+    return tuple((row[0], row[1], row[2]) for row in rows)
 
 
 def whole_frame(observation: Observation) -> tuple[Alignment, ...]:
     """Return the hypotheses that the picture is the whole frame: as it is, and mirrored."""
-    width = observation.extent[1]
+    height, width = observation.extent
+    corners = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
+    last = (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
     return (
-        Alignment(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), "whole frame"),
-        Alignment(((-1.0, 0.0, width), (0.0, 1.0, 0.0)), "mirrored"),
+        Alignment(((1.0, 0.0, 0.0), *last), "whole frame", corners),
+        Alignment(((-1.0, 0.0, width), *last), "mirrored", corners),
     )
 
 
 def fold(observation: Observation, alignment: Alignment, key: Key, profile: Profile) -> Evidence:
-    """Add up an observation's tiles along an alignment.
+    """Add up an observation's tiles along an alignment that mirrors and shifts only.
 
     Raises
     ------
     ValueError
-        If the alignment does more than mirror and shift.
+        If the alignment does more than that; see `watermark.blind` for those.
     """
-    (a, b, x), (c, d, y) = alignment.matrix
-    if (abs(a), b, c, d) != (1.0, 0.0, 0.0, 1.0):
+    (a, b, x), (c, d, y), last = alignment.matrix
+    if (abs(a), b, c, d, *last) != (1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0):
         raise ValueError("folding takes alignments that mirror and shift only")
     canvas = observation.canvas
     if a < 0:
         canvas = canvas[:, ::-1]
         x -= canvas.shape[1]
-    tile = _folded(canvas, profile.tile)
+    tile = folded(canvas, profile.tile)
     if x or y:
         tile = _shifted(tile, y, x)
     return Evidence(tile, observation.frames, key.fingerprint, str(profile))
 
 
-def _folded(canvas: NDArray[np.float32], side: int) -> NDArray[np.float64]:
+def folded(canvas: NDArray[np.float32], side: int) -> NDArray[np.float64]:
     """Return the (T, T) sum of the tiles of a canvas, the last ones padded with zeros."""
     height, width = canvas.shape
     rows, columns = -(-height // side), -(-width // side)

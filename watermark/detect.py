@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from watermark.align import fold, whole_frame
+from watermark.blind import aligned, described
+from watermark.borders import inside_borders
 from watermark.coding import codeword
 from watermark.decide import Hypothesis, decide, needed_z, soft_word
 from watermark.detection import Detection
 from watermark.embed import embed
 from watermark.evidence import Observation
 from watermark.frame import Luma, Pixels, luma
+from watermark.homography import Matrix, affine, scaling
 from watermark.identify import Codebook
 from watermark.key import Key
 from watermark.profile import DEFAULT, Profile
 from watermark.residual import canonical_scale, to_canonical, whiten
 
-__all__ = ["detect", "hypotheses", "observe", "observe_luma", "read_back", "showable_z"]
+__all__ = [
+    "Search",
+    "detect",
+    "enough_short",
+    "hypotheses",
+    "observe",
+    "observe_luma",
+    "observe_scales",
+    "read_back",
+    "searched",
+    "showable_z",
+]
 
+Search = Literal["fast", "full"]
+
+_WORTHWHILE = 0.62  # of a larger scale's short side that a picture must have, to gain from it
+_LARGEST_HELP = 512  # pixels: beyond it, more of them add nothing to a mark on a canonical grid
 _SAFETY = 2.0  # z: a mark that would come out this much over the threshold would hardly be missed
 
 
-def observe_luma(plane: Luma, *, profile: Profile = DEFAULT) -> Observation:
+def observe_luma(plane: Luma, *, profile: Profile = DEFAULT, factor: float = 1.0) -> Observation:
     """Observe one luma plane.
 
     Parameters
@@ -34,16 +54,20 @@ def observe_luma(plane: Luma, *, profile: Profile = DEFAULT) -> Observation:
     plane : ndarray of float32, shape (H, W)
         Luma in code values 0–255.
     profile : Profile
+    factor : float
+        How many times as large as the canonical grid the canvas is.
 
     Returns
     -------
     Observation
         Of one frame.
     """
+    name = str(profile)
+    profile = replace(profile, short=round(profile.short * factor))
     scale = canonical_scale(plane.shape, profile)
     canvas = whiten(to_canonical(plane, profile), profile)
     extent = (plane.shape[0] * scale, plane.shape[1] * scale)
-    return Observation(canvas, np.ones_like(canvas), extent, 1, str(profile))
+    return Observation(canvas, np.ones_like(canvas), extent, 1, name)
 
 
 def observe(frames: Iterable[Pixels], *, profile: Profile = DEFAULT) -> Observation:
@@ -71,15 +95,92 @@ def observe(frames: Iterable[Pixels], *, profile: Profile = DEFAULT) -> Observat
     return total
 
 
+def observe_scales(plane: Luma, *, profile: Profile = DEFAULT) -> Iterator[Observation]:
+    """Observe one luma plane an octave apart, as far as its resolution carries, one at a time.
+
+    Yields
+    ------
+    Observation
+        First that of `observe_luma`, then the smaller ones, then the larger.
+    """
+    short = min(plane.shape)
+    for factor in (1, 2, 4):
+        yield observe_luma(plane, profile=profile, factor=1 / factor)
+    for factor in (2, 4):
+        if short > _WORTHWHILE * factor * profile.short:
+            yield observe_luma(plane, profile=profile, factor=factor)
+
+
 def hypotheses(
     observation: Observation, keys: Sequence[Key], *, profile: Profile = DEFAULT
 ) -> list[Hypothesis]:
-    """Fold an observation along every alignment under every key."""
+    """Fold an observation along the alignments that need no search, under every key."""
     return [
         Hypothesis(fold(observation, alignment, key, profile), alignment, key, profile)
         for key in keys
         for alignment in whole_frame(observation)
     ]
+
+
+def searched(
+    plane: Luma,
+    keys: Sequence[Key],
+    *,
+    search: Search = "full",
+    profile: Profile = DEFAULT,
+) -> list[Hypothesis]:
+    """Fold a picture along every alignment that a search comes up with, under every key.
+
+    Parameters
+    ----------
+    plane : ndarray of float32, shape (H, W)
+        Luma in code values 0–255.
+    keys : sequence of Key
+    search : str
+        ``fast``: the whole frame, as it is and mirrored, also with borders of one tone taken off.
+        ``full``: besides, wherever the pilot shows.
+    profile : Profile
+
+    Returns
+    -------
+    list of Hypothesis
+        Their alignments are in the picture's own pixels.
+    """
+    whole = scaling(canonical_scale(plane.shape, profile))
+    scales = observe_scales(plane, profile=profile)
+    base = next(scales)
+    found = _in_pixels(hypotheses(base, keys, profile=profile), whole, plane)
+    box = inside_borders(plane)
+    if box is not None:
+        top, left, height, width = box
+        inner = np.ascontiguousarray(plane[top : top + height, left : left + width])
+        to_canvas = scaling(canonical_scale(inner.shape, profile))
+        to_canvas = to_canvas @ affine(np.eye(2), np.array([left, top]), (0, 0))
+        tried = hypotheses(observe_luma(inner, profile=profile), keys, profile=profile)
+        found += _in_pixels(tried, to_canvas, plane, inside="inside borders")
+    if search == "full":
+        for key, seen in zip(keys, aligned(chain([base], scales), keys, profile), strict=True):
+            tried = [Hypothesis(evidence, alignment, key, profile) for alignment, evidence in seen]
+            found += [
+                replace(each, alignment=replace(each.alignment, name=described(each.alignment)))
+                for each in _in_pixels(tried, whole, plane)
+            ]
+    return found
+
+
+def _in_pixels(
+    tried: Sequence[Hypothesis], to_canvas: Matrix, plane: Luma, *, inside: str = ""
+) -> list[Hypothesis]:
+    """Return hypotheses with alignments of the picture's pixels rather than a canvas."""
+    height, width = plane.shape
+    result = []
+    for each in tried:
+        alignment = each.alignment.seen_from(to_canvas)
+        name = f"{alignment.name}, {inside}" if inside else alignment.name
+        # A canvas is a fraction of a pixel larger or smaller than the picture.
+        outline = tuple((min(x, float(width)), min(y, float(height))) for x, y in alignment.outline)
+        result.append(replace(each, alignment=replace(alignment, name=name, outline=outline)))
+    return result
 
 
 def detect(
@@ -88,6 +189,7 @@ def detect(
     codebook: Codebook | None = None,
     *,
     work_index: NDArray[np.integer] | None = None,
+    search: Search = "full",
     profile: Profile = DEFAULT,
 ) -> Detection:
     """Say whether a picture carries a mark of one of the keys, which, and how sure that is.
@@ -102,20 +204,36 @@ def detect(
         The registered marks; without one the decoded number is returned.
     work_index : ndarray of int, shape (M,), optional
         Equal for marks of one work.
+    search : str
+        How far to look for the mark: ``fast`` or ``full``, see `searched`.
     profile : Profile
 
     Returns
     -------
     Detection
     """
-    observation = observe((pixels,), profile=profile)
-    tried = hypotheses(observation, keys, profile=profile)
+    tried = searched(luma(pixels), keys, search=search, profile=profile)
     detection = decide(tried, codebook, work_index=work_index)
     if detection.verdict == "not-found":
         needed = needed_z(detection.log_trials) + _SAFETY
-        if showable_z(pixels, profile=profile) < needed:
-            return replace(detection, verdict="inconclusive")
+        shown = showable_z(pixels, profile=profile)
+        if shown < needed:
+            size = enough_short(min(pixels.shape[:2]), shown, needed)
+            return replace(detection, verdict="inconclusive", enough_short=size)
     return detection
+
+
+def enough_short(short: int, shown: float, needed: float) -> int | None:
+    """Return the short side at which a picture like this would have shown a mark, roughly.
+
+    The z of a mark grows about in proportion to the side of the picture that it is seen in
+    (`python -m bench stills` has the figures); None where nothing of it is seen, or where
+    the content and not the size is what is in the way.
+    """
+    if shown <= 1:
+        return None
+    size = int(np.ceil(short * needed / shown / 8)) * 8
+    return size if size <= _LARGEST_HELP else None
 
 
 def read_back(pixels: Pixels, key: Key, number: int, *, profile: Profile = DEFAULT) -> float:

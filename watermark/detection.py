@@ -80,6 +80,9 @@ class Detection:
         The registered marks that score highest, best first.
     log_trials : float
         Log of the number of decisions the first p-value is charged for.
+    enough_short : int or None
+        Where the verdict is ``inconclusive``: the short side, in pixels, at which this picture
+        would about have shown a mark; None where its size is not what is in the way.
     """
 
     verdict: Verdict
@@ -87,3 +90,4 @@ class Detection:
     found: tuple[Found, ...]
     candidates: tuple[Candidate, ...]
     log_trials: float
+    enough_short: int | None = None

@@ -13,15 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from watermark.detect import detect
+from watermark.align import Alignment
+from watermark.detect import Search, detect
 from watermark.detection import Detection, Found, Verdict
 from watermark.files import AnyPath
 from watermark.frame import Pixels
+from watermark.homography import apply, scaling
 from watermark.identify import Codebook
 from watermark.key import Key
 from watermark.picture import SMALLEST_READ
 from watermark.profile import DEFAULT, Profile
 from watermark.registry import Registry
+from watermark.residual import canonical_scale
 from watermark.stills import MAX_PIXELS, check_size, read
 from watermark.work import Mark, Work
 
@@ -33,6 +36,8 @@ __all__ = [
     "identify_pixels",
     "identify_still",
 ]
+
+_WHOLE = 2.0  # pixels of the grid: what is off the whole frame by less is the whole frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +97,11 @@ class FoundMark:
     fingerprint, profile : str
         Of the key and the profile under which it was found.
     alignment : str
-        ``whole frame`` or ``mirrored``.
+        How the picture lies to the frame that was marked: ``whole frame``, ``mirrored``, or words.
+    matrix : tuple of three tuples of three floats
+        The same as a projective map from the picture's pixels to the mark's grid.
+    outline : tuple of tuples of two floats
+        Corners (x, y) of the part of the picture that shows the mark.
     """
 
     number: int
@@ -106,6 +115,8 @@ class FoundMark:
     fingerprint: str
     profile: str
     alignment: str
+    matrix: tuple[tuple[float, float, float], ...]
+    outline: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +135,11 @@ class Identification:
         Those among which no work could be named, best first; empty if one was.
     runner_up : Rival or None
         The best mark of any work that was not named, where one was.
+    size : tuple of int
+        Width and height of the picture as it is shown, in pixels.
+    enough_short : int or None
+        Where it is ``inconclusive`` because of its size: the short side at which a picture like
+        this would have shown a mark.
     """
 
     verdict: Verdict
@@ -132,6 +148,8 @@ class Identification:
     found: tuple[FoundMark, ...]
     candidates: tuple[Rival, ...]
     runner_up: Rival | None
+    size: tuple[int, int]
+    enough_short: int | None
 
 
 def identify_still(
@@ -139,6 +157,7 @@ def identify_still(
     keys: Sequence[Key],
     catalogue: Catalogue | None = None,
     *,
+    search: Search = "full",
     profile: Profile = DEFAULT,
     max_pixels: int = MAX_PIXELS,
 ) -> Identification:
@@ -153,7 +172,7 @@ def identify_still(
     """
     still = read(path, max_pixels=max_pixels)
     check_size(still.pixels.shape, name=path, smallest=SMALLEST_READ)
-    return identify_pixels(still.shown(), keys, catalogue, profile=profile)
+    return identify_pixels(still.shown(), keys, catalogue, search=search, profile=profile)
 
 
 def identify_pixels(
@@ -161,6 +180,7 @@ def identify_pixels(
     keys: Sequence[Key],
     catalogue: Catalogue | None = None,
     *,
+    search: Search = "full",
     profile: Profile = DEFAULT,
 ) -> Identification:
     """Say what mark a picture carries and whose it is.
@@ -173,6 +193,8 @@ def identify_pixels(
         At least one.
     catalogue : Catalogue, optional
         Without one the number is decoded and no work is named.
+    search : str
+        How far to look for marks, ``fast`` or ``full``: see `watermark.detect.searched`.
     profile : Profile
 
     Returns
@@ -180,23 +202,30 @@ def identify_pixels(
     Identification
     """
     if catalogue is None:
-        return _joined(detect(pixels, keys, profile=profile), {})
+        return _joined(detect(pixels, keys, search=search, profile=profile), {}, pixels, profile)
     detection = detect(
         pixels,
         keys,
         catalogue.codebook,
         work_index=catalogue.work_index,
+        search=search,
         profile=profile,
     )
     numbers = {each.number for each in detection.found}
     numbers |= {each.number for each in detection.candidates}
     # Nothing is asked about a picture in which nothing was found.
     known = catalogue.registry.lookup(sorted(numbers)) if detection.found else {}
-    return _joined(detection, known)
+    return _joined(detection, known, pixels, profile)
 
 
-def _joined(detection: Detection, known: dict[int, tuple[Work, Mark]]) -> Identification:
-    found = tuple(_found(each, known) for each in detection.found)
+def _joined(
+    detection: Detection, known: dict[int, tuple[Work, Mark]], pixels: Pixels, profile: Profile
+) -> Identification:
+    height, width = pixels.shape[:2]
+    found = tuple(
+        _found(each, known, _named(each.alignment, (height, width), profile))
+        for each in detection.found
+    )
     rivals = tuple(
         Rival(*known[each.number], each.z) for each in detection.candidates if each.number in known
     )
@@ -211,10 +240,26 @@ def _joined(detection: Detection, known: dict[int, tuple[Work, Mark]]) -> Identi
         found=found,
         candidates=rivals if unnamed else (),
         runner_up=next(others, None),
+        size=(width, height),
+        enough_short=detection.enough_short,
     )
 
 
-def _found(each: Found, known: dict[int, tuple[Work, Mark]]) -> FoundMark:
+def _named(alignment: Alignment, shape: tuple[int, int], profile: Profile) -> str:
+    """Return the name of an alignment: a search may come to the whole frame by its own way."""
+    outline = np.array(alignment.outline)
+    there = apply(np.array(alignment.matrix), outline)
+    scale = canonical_scale(shape, profile)
+    mirror = np.array([[-1.0, 0.0, shape[1]], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    for name, matrix in (("whole frame", np.eye(3)), ("mirrored", mirror)):
+        off = there - apply(scaling(scale) @ matrix, outline)
+        off -= profile.tile * np.rint(off.mean(axis=0) / profile.tile)  # the grid repeats
+        if np.abs(off).max() < _WHOLE:
+            return name
+    return alignment.name
+
+
+def _found(each: Found, known: dict[int, tuple[Work, Mark]], alignment: str) -> FoundMark:
     work, mark = known.get(each.number, (None, None)) if each.named else (None, None)
     wrong = each.log_p_wrong_work
     return FoundMark(
@@ -228,7 +273,9 @@ def _found(each: Found, known: dict[int, tuple[Work, Mark]]) -> FoundMark:
         model_based=each.model_based,
         fingerprint=each.fingerprint,
         profile=each.profile,
-        alignment=each.alignment.name,
+        alignment=alignment,
+        matrix=each.alignment.matrix,
+        outline=each.alignment.outline,
     )
 
 

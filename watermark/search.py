@@ -1,0 +1,290 @@
+"""Where a key's pilot lines lie in a spectrum: hypotheses of the linear part, refined, and placed.
+
+If the mark's grid point q is seen at p = A q + t, a pilot line of frequency f is seen at
+g = A^(-T) f, the *turned* frequency; B = A^(-T) is what is searched for.
+The score of a hypothesis is the mean power at its lines over that of their neighbourhood, less 1.
+Similarities are looked up in log-polar coordinates (Reddy & Chatterji 1996, DOI 10.1109/83.506761),
+where every line is one shifted slice of the same map; independent x and y scales by rows and
+columns; mild general affine maps in log-polar coordinates of spectra that are stretched first, see
+`watermark.patches`.
+
+Only the pilot's carriers are used, which are independent of the message's: what is selected here
+costs the verdict nothing but the number of alignments that are decided on.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from watermark.key import Key
+from watermark.pattern import pilot_lines
+from watermark.profile import Profile
+from watermark.spectrum import Spectrum
+
+__all__ = [
+    "STEP",
+    "Lines",
+    "Range",
+    "Seed",
+    "lines_of",
+    "polar_map",
+    "polar_scores",
+    "refined",
+    "seeds",
+    "similar",
+    "stretched",
+]
+
+STEP = 3.2  # of scale and angle, over the window's longer side: 0.6 of a line's width at 0.19 c/px
+_MOST_UNEQUAL = 2.4  # x scale over y scale, and the other way round
+_REACH = 4  # bins around a line's place that its peak is looked for in
+_WIDTHS = (3.0, 2.0, 1.5)  # bins: the peak is awaited more and more closely
+_SAMPLED = 1.4  # bins in a frequency step of the window, for which those are meant
+_TRUST = 3.0  # power over its neighbourhood at which a peak counts half
+_LOUDEST = 4.0  # amplitude: a single line of the host does not place the grid
+_PLACES = 128  # of the tile's grid along each side
+
+
+class Lines(NamedTuple):
+    """A key's pilot: frequencies (K, 2) as (x, y) in cycles per pixel, phases (K,), (row, column)."""
+
+    frequencies: NDArray[np.float64]
+    phases: NDArray[np.float64]
+    lattice: NDArray[np.int64]
+
+
+class Range(NamedTuple):
+    """Scales, in canvas pixels per pixel of the mark's grid, that are searched."""
+
+    least: float
+    most: float
+
+
+class Seed(NamedTuple):
+    """One hypothesis in one window.
+
+    Parameters
+    ----------
+    score : float
+        How well the phases of the lines agree on a place, about normal under the null before the
+        best of all places is taken.
+    turned : ndarray of shape (2, 2)
+        B, which takes the pilot's frequencies to those of the canvas.
+    centre : tuple of float
+        The window's middle on the canvas.
+    place : ndarray of shape (2,)
+        Where that is on the mark's grid, modulo the tile.
+    """
+
+    score: float
+    turned: NDArray[np.float64]
+    centre: tuple[float, float]
+    place: NDArray[np.float64]
+
+
+@lru_cache(maxsize=64)
+def lines_of(key: Key, profile: Profile) -> Lines:
+    """Return the pilot of a key."""
+    lattice, phases = pilot_lines(key, profile)
+    return Lines(lattice[:, ::-1] / profile.tile, phases, lattice)
+
+
+@lru_cache(maxsize=64)
+def _polar_grid(
+    shape: tuple[int, int],
+    low: float,
+    high: float,
+    step: float,
+    stretches: tuple[tuple[float, float], ...],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], int, int]:
+    """Return where log-polar samples of stretched half spectra lie: columns and rows, all of one
+    stretch above those of the next.
+    """
+    rows, columns = shape
+    radii = np.exp(np.arange(np.log(low), np.log(high) + 3 * step, step))[:, None]
+    count = round(np.pi / step)
+    angles = np.arange(count) * (np.pi / count)
+    flat_x, flat_y = radii * np.cos(angles), radii * np.sin(angles)
+    x = np.concatenate([(1 + along) * flat_x + across * flat_y for along, across in stretches])
+    y = np.concatenate([across * flat_x + (1 - along) * flat_y for along, across in stretches])
+    turned = x < 0
+    x, y = np.abs(x) * columns, np.where(turned, -y, y) * rows + rows // 2
+    return x.astype(np.float32), y.astype(np.float32), len(radii), count
+
+
+def polar_scores(
+    seen: Spectrum,
+    lines: Lines,
+    scales: Range,
+    *,
+    step: float,
+    stretches: tuple[tuple[float, float], ...] = ((0.0, 0.0),),
+) -> NDArray[np.float32]:
+    """Return the scores of similarities, mirrored or not, half a turn left open.
+
+    Parameters
+    ----------
+    step : float
+        Of the logarithm of scale, and of the angle in radians.
+    stretches : tuple of pairs of float
+        (a, b): the similarity is followed by [[1 + a, b], [b, 1 − a]].
+
+    Returns
+    -------
+    ndarray of float32, shape (2, E, S, A)
+        Upright and mirrored; for each stretch; from the largest scale down; over half a turn.
+    """
+    radii = np.hypot(*lines.frequencies.T)
+    low = float(radii.min()) / scales.most
+    x, y, height, count = _polar_grid(
+        seen.shape, low, float(radii.max()) / scales.least, step, stretches
+    )
+    polar = cv2.remap(
+        seen.smooth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1.0
+    )
+    polar = np.concatenate([polar, polar], axis=1)  # half a turn later, the same
+    polar = polar.reshape(len(stretches), height, 2 * count)
+    sizes = min(int(np.log(scales.most / scales.least) / step) + 1, height)
+    down = np.rint(np.log(radii / scales.most / low) / step).astype(int).tolist()
+    total = np.full((2, len(stretches), sizes, count), -float(len(radii)), np.float32)
+    for scores, mirror in zip(total, (1.0, -1.0), strict=True):
+        angles = np.arctan2(lines.frequencies[:, 1], mirror * lines.frequencies[:, 0])
+        right = (np.rint(angles / np.pi * count).astype(int) % count).tolist()
+        for row, column in zip(down, right, strict=True):
+            part = polar[:, row : row + sizes, column : column + count]
+            scores[:, : part.shape[1]] += part
+    total /= len(radii)
+    return total
+
+
+def polar_map(
+    place: tuple[int, int, int],
+    count: int,
+    scales: Range,
+    *,
+    step: float,
+    stretch: tuple[float, float] = (0.0, 0.0),
+) -> NDArray[np.float64]:
+    """Return the B at a place of `polar_scores`, whose last axis is `count` long."""
+    mirror, row, column = place
+    scale = scales.most * np.exp(-row * step)
+    cos, sin = np.cos(column * np.pi / count), np.sin(column * np.pi / count)
+    sign = -1.0 if mirror else 1.0
+    along, across = stretch
+    pull = np.array([[1 + along, across], [across, 1 - along]])
+    return np.asarray(pull @ np.array([[cos * sign, -sin], [sin * sign, cos]]) / scale)
+
+
+def similar(
+    seen: Spectrum, lines: Lines, scales: Range, *, top: int
+) -> list[tuple[float, NDArray[np.float64]]]:
+    """Return the best (score, B) among similarities, mirrored or not, half a turn left open."""
+    step = STEP / max(seen.size)
+    total = polar_scores(seen, lines, scales, step=step)[:, 0]
+    return [
+        (
+            float(total[mirror, row, column]),
+            polar_map((mirror, row, column), total.shape[2], scales, step=step),
+        )
+        for mirror in (0, 1)
+        for row, column in _peaks(total[mirror], top)
+    ]
+
+
+def _peaks(total: NDArray[np.float32], top: int) -> list[tuple[int, int]]:
+    """Return the places of the highest local maxima."""
+    highest = cv2.dilate(total, np.ones((3, 3), np.uint8))
+    places = np.flatnonzero(total >= highest)
+    best = places[np.argsort(-total.ravel()[places])[:top]]
+    return [(int(each) // total.shape[1], int(each) % total.shape[1]) for each in best]
+
+
+def stretched(
+    seen: Spectrum, lines: Lines, scales: Range, *, top: int
+) -> list[tuple[float, NDArray[np.float64]]]:
+    """Return the best (score, B) among independent scales of x and y, also mirrored and turned."""
+    across, down = (
+        np.exp(np.arange(np.log(scales.least / 1.3), np.log(scales.most * 1.3), STEP / side))
+        for side in seen.size[::-1]
+    )
+    ratio, mean = across[None] / down[:, None], np.sqrt(across[None] * down[:, None])
+    allowed = (np.abs(np.log(ratio)) <= np.log(_MOST_UNEQUAL)) & (mean >= scales.least)
+    allowed &= mean <= scales.most
+    rows, columns = seen.smooth.shape
+    found = []
+    for swap in (np.eye(2), np.eye(2)[::-1]):
+        for mirror in (1.0, -1.0):
+            turn = np.diag([mirror, 1.0]) @ swap
+            lying = lines.frequencies @ turn.T
+            lying = lying * np.where(lying[:, :1] < 0, -1, 1)
+            total = np.zeros(allowed.shape, np.float32)
+            for x, y in seen.bins(lying):
+                column = np.minimum(np.rint(x / across).astype(np.intp), columns - 1)
+                row = np.clip(np.rint(y / down).astype(np.intp) + rows // 2, 0, rows - 1)
+                total += seen.smooth[row].take(column, axis=1)
+            total = np.where(allowed, total / len(lying), np.float32(0))
+            found += [
+                (float(total[row, column]) - 1, np.diag([1 / across[column], 1 / down[row]]) @ turn)
+                for row, column in _peaks(total, top)
+            ]
+    return found
+
+
+def refined(
+    seen: Spectrum, lines: Lines, turned: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return hypotheses B, shape (C, 2, 2), drawn to the peaks near their lines.
+
+    Least squares of the lines' places, each weighted by how far its peak stands out.
+    """
+    steps = np.arange(-_REACH, _REACH + 1)
+    around = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+    scale = np.array(seen.shape[::-1], np.float64)
+    unit = scale / np.array(seen.size[::-1]) / _SAMPLED
+    ridge = 1e-5 * np.eye(2)
+    power = seen.power.ravel()
+    for width in _WIDTHS:
+        expected = seen.bins(np.einsum("cij,kj->cki", turned, lines.frequencies))
+        bins = np.rint(expected)[:, :, None].astype(np.intp) + around
+        places, _ = seen.places(bins[..., 0], bins[..., 1])
+        off = (bins - expected[:, :, None]) / (width * unit)
+        nearness = np.exp(-0.5 * np.square(off).sum(axis=-1))
+        weight = np.clip(power[places] - 2, 0, 18) * nearness
+        total = weight.sum(axis=-1)
+        middle = np.einsum("ckn,ckni->cki", weight, bins) / (total + 1e-9)[..., None] / scale
+        trust = total / (total + _TRUST)
+        squares = np.einsum("ck,ki,kj->cij", trust, lines.frequencies, lines.frequencies) + ridge
+        cross = np.einsum("ck,cki,kj->cij", trust, middle, lines.frequencies) + turned @ ridge
+        turned = cross @ np.linalg.inv(squares)
+    return turned
+
+
+def seeds(
+    seen: Spectrum, lines: Lines, turned: NDArray[np.float64], tile: int, *, top: int
+) -> list[Seed]:
+    """Place hypotheses B, shape (C, 2, 2), each upright and after half a turn; return the best."""
+    waves = seen.amplitudes(np.einsum("cij,kj->cki", turned, lines.frequencies))
+    strength = np.minimum(np.abs(waves), _LOUDEST)
+    best = np.argsort(-np.square(strength).sum(axis=1))[:top]
+    waves, strength, turned = waves[best], strength[best], turned[best]
+    waves = strength * np.exp(1j * np.angle(waves))
+    both = np.concatenate([waves, waves.conj()]) * np.exp(-1j * lines.phases)
+    grid = np.zeros((len(both), _PLACES, _PLACES), np.complex64)
+    rows, columns = lines.lattice.T % _PLACES
+    for line, (row, column) in enumerate(zip(rows, columns, strict=True)):
+        grid[:, row, column] += both[:, line]
+    agreement = scipy.fft.fft2(grid).real.reshape(len(both), -1)
+    highest = agreement.argmax(axis=1)
+    scores = agreement[np.arange(len(both)), highest] / np.sqrt(len(lines.phases) / 2)
+    signed = np.concatenate([turned, -turned])
+    places = np.stack([highest % _PLACES, highest // _PLACES], axis=1) * (tile / _PLACES) + 0.5
+    return [
+        Seed(float(scores[each]), signed[each], seen.centre, places[each])
+        for each in np.argsort(-scores)[:top]
+    ]
