@@ -35,9 +35,10 @@ from bench.tricks import TRICKS
 from watermark.align import Alignment, fold, whole_frame
 from watermark.coding import CODE_BITS, codeword
 from watermark.decide import soft_word
-from watermark.detect import detect, hypotheses, observe
+from watermark.detect import detect, observe, searched
 from watermark.embed import embed
 from watermark.evidence import Observation
+from watermark.frame import luma
 from watermark.identify import Codebook
 from watermark.key import Key
 from watermark.profile import DEFAULT
@@ -121,7 +122,10 @@ def _pattern_sums(values: NDArray[np.float64]) -> NDArray[np.float32]:
 def _alignments(observation: Observation, rng: np.random.Generator) -> tuple[Alignment, ...]:
     """Return 13 alignments of a picture: the whole frame, mirrored, and shifts."""
     shifts = rng.uniform(0, DEFAULT.tile, (_WIDE - 2, 2))
-    moved = [Alignment(((1.0, 0.0, float(x)), (0.0, 1.0, float(y))), "shifted") for x, y in shifts]
+    moved = [
+        Alignment(((1.0, 0.0, float(x)), (0.0, 1.0, float(y)), (0.0, 0.0, 1.0)), "shifted")
+        for x, y in shifts
+    ]
     return (*whole_frame(observation), *moved)
 
 
@@ -171,7 +175,7 @@ def _decided(trial: _Trial) -> tuple[str, str, float, int]:
             number = int(trial.picture.rng(trial.seed, "mark").integers(len(_shared["codebook"])))
             pixels = embed(pixels, stranger, int(_shared["codebook"].numbers[number]))
     detection = detect(pixels, [owner], _shared["codebook"])
-    tried = len(hypotheses(observe((pixels,)), [owner]))
+    tried = len(searched(luma(pixels), [owner]))
     return trial.kind, detection.verdict, detection.best.z, tried
 
 

@@ -63,9 +63,10 @@ class Studio:
         options = ("--work", self.works[work].id, "--key", key or self.key, "-o", output)
         return ("embed", *sources, *options, "--registry", self.registry)
 
-    def detect(self, *files):
-        """Give the words of a detection."""
-        return ("detect", *files, "--key", self.key, "--registry", self.registry)
+    def detect(self, *files, search="fast"):
+        """Give the words of a detection, by default one that takes little time."""
+        options = ("--key", self.key, "--registry", self.registry, "--search", search)
+        return ("detect", *files, *options)
 
     def run(self, *words, code=0):
         """Run the command line and give its result."""

@@ -13,8 +13,9 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     0: {"allocator", "errors", "key", "coding", "profile", "frame", "evidence", "work", "rows"},
     1: {"transform", "mask", "residual", "pattern", "align", "detection", "quality"}
-    | {"identify", "signsum", "attribution", "decide"},
-    2: {"embed", "detect", "learned"},
+    | {"identify", "signsum", "attribution", "decide"}
+    | {"homography", "spectrum", "search", "patches", "blocks", "track", "borders"},
+    2: {"blind", "embed", "detect", "overlay", "learned"},
     3: {"formats", "picture", "quantisation", "savers", "stills", "video", "files"}
     | {"database", "migrations", "intake", "columns", "registry"},
     4: {"marking", "identification", "scan"},

@@ -18,7 +18,7 @@ from watermark.align import Alignment
 from watermark.detect import read_back
 from watermark.detection import Candidate, Detection, Found
 
-WHOLE = Alignment(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), "whole frame")
+WHOLE = Alignment(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), "whole frame")
 NOISE = tuple(Candidate(number, 5.0 - number) for number in range(4))
 
 

@@ -8,13 +8,15 @@ import time
 import cv2
 import numpy as np
 import pytest
+import pyvips
 from studio import TITLES
 
-from cli import detect as detect_module
+from cli import verdict
 from cli.text import cells
 from watermark import identification
 from watermark.align import Alignment
 from watermark.detection import Candidate, Detection, Found
+from watermark.frame import as_stored
 from watermark.identification import Catalogue, identify_pixels
 from watermark.key import Key
 from watermark.registry import open_registry
@@ -36,8 +38,10 @@ OF_A_WORK = {
     "model_based": bool,
     "key": str,
     "alignment": str,
+    "matrix": list,
+    "outline": list,
 }
-OF_A_FILE = ["file", "verdict", *OF_A_WORK, "works", "candidates", "runner_up"]
+OF_A_FILE = ["file", "verdict", *OF_A_WORK, "works", "candidates", "runner_up", "enough_short"]
 OF_A_CANDIDATE = ["work", "title", "mark", "z"]
 
 
@@ -51,6 +55,9 @@ def check_row(row):
         assert list(found) == list(OF_A_WORK)
         for name, kind in OF_A_WORK.items():
             assert found[name] is None or type(found[name]) is kind, name
+        assert np.array(found["matrix"]).shape == (3, 3)
+        assert found["matrix"][2][2] == 1
+        assert np.array(found["outline"]).shape[1] == 2
     if row["works"]:
         assert {name: row[name] for name in OF_A_WORK} == row["works"][0]
         strongest_first = sorted(row["works"], key=lambda found: found["log10_p"])
@@ -109,7 +116,8 @@ def test_a_flat_picture_is_told_as_it_is(studio, tmp_path, value):
 def test_another_key_finds_nothing_and_several_may_be_given(studio, tmp_path):
     other = tmp_path / "other.key"
     studio.run("key", "new", other)
-    words = ("detect", studio.marked / "a 1.png", "--registry", studio.registry, "--key", other)
+    registry = ("--registry", studio.registry, "--search", "fast")
+    words = ("detect", studio.marked / "a 1.png", *registry, "--key", other)
     assert asked(studio, *words)[0]["verdict"] == "not-found"
     one, two = (asked(studio, *words, "--key", studio.key, *("--key", studio.key) * n)[0]
                 for n in (0, 1))  # fmt: skip
@@ -126,6 +134,32 @@ def test_a_mirrored_copy_is_found(studio, tmp_path):
     assert "mirrored" in studio.run(*studio.detect(tmp_path / "m.png")).stdout
 
 
+def test_a_fast_search_takes_borders_off_and_a_full_one_finds_crops(studio, tmp_path):
+    pixels = read(studio.marked / "a 1.png").pixels
+    bordered = np.zeros((330, 560, 3), np.uint8)
+    bordered[20:290, 50:530] = pixels
+    write(Still(bordered), tmp_path / "b.png")
+    write(Still(pixels[40:250, 60:440].copy()), tmp_path / "c.png")
+    inside, cropped = asked(studio, *studio.detect(tmp_path / "b.png", tmp_path / "c.png"))
+    assert inside["alignment"] == "whole frame, inside borders"
+    assert inside["outline"] == [[50, 20], [530, 20], [530, 290], [50, 290]]
+    assert cropped["verdict"] == "not-found"
+    text = studio.run(*studio.detect(tmp_path / "b.png")).stdout
+    assert "  picture       whole frame, inside borders, at 50, 20 to 530, 290\n" in text
+    (full,) = asked(studio, *studio.detect(tmp_path / "c.png", search="full"))
+    assert full["work"] == studio.works[0].id
+    scale = 512 / 270
+    linear = np.array(full["matrix"])[:2, :2]
+    assert linear == pytest.approx(scale * np.eye(2), abs=0.02)
+    plain = studio.run("detect", tmp_path / "c.png", "--key", studio.key, "--blind").stdout
+    assert f"mark {studio.marks[0]}" in plain, "the search is full unless said otherwise"
+
+
+def test_a_full_search_calls_the_whole_frame_by_its_name(studio):
+    for row in asked(studio, *studio.detect(studio.marked, search="full")):
+        assert row["alignment"] == "whole frame"
+
+
 def test_a_copy_at_half_the_size_is_found(studio, tmp_path):
     small = cv2.resize(read(studio.marked / "a 1.png").pixels, None, fx=0.5, fy=0.5,
                        interpolation=cv2.INTER_AREA)  # fmt: skip
@@ -136,7 +170,7 @@ def test_a_copy_at_half_the_size_is_found(studio, tmp_path):
 def test_without_a_registry_the_number_is_decoded(studio, monkeypatch, tmp_path):
     monkeypatch.delenv("SUKASHI_REGISTRY")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    words = ("detect", studio.marked, "--key", studio.key)
+    words = ("detect", studio.marked, "--key", studio.key, "--search", "fast")
     for row in asked(studio, *words):
         assert (row["verdict"], row["mark"]) == ("detected", str(studio.marks[0]))
         assert row["work"] is row["title"] is row["log10_p_wrong_work"] is None
@@ -175,6 +209,10 @@ def test_two_works_in_one_picture_are_both_told(studio, tmp_path):
     assert "and also" in studio.run(*studio.detect(tmp_path / "x.png")).stdout
 
 
+PLAIN = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+CORNERS = ((0.0, 0.0), (480.0, 0.0), (480.0, 270.0), (0.0, 270.0))
+
+
 def decided(studio, monkeypatch, **changes):
     """Make the next detections come out as described."""
     verdict = changes.pop("verdict", "indicated")
@@ -188,11 +226,13 @@ def decided(studio, monkeypatch, **changes):
         "model_based": False,
         "fingerprint": "f",
         "profile": "p",
-        "alignment": Alignment(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), "whole frame"),
+        "alignment": Alignment(PLAIN, "whole frame", CORNERS),
     } | changes
+    enough = values.pop("enough_short", None)
     best = Found(**values)
     candidates = tuple(Candidate(mark.number, 8.0 - n) for n, mark in enumerate(studio.marks))
-    answer = Detection(verdict, best, (best,), candidates, 15.0)
+    found = (best,) if verdict in {"detected", "indicated"} else ()
+    answer = Detection(verdict, best, found, candidates, 15.0, enough)
     monkeypatch.setattr(identification, "detect", lambda *_, **__: answer)
 
 
@@ -209,6 +249,37 @@ def test_a_work_that_may_be_wrong_is_not_named_but_its_candidates_are(studio, mo
     assert all(title in text for title in TITLES)
 
 
+def test_where_a_mark_is_gets_told_unless_it_is_everywhere(studio, monkeypatch):
+    corners = ((99.96, -0.04), (340.0, 0.0), (340.0, 180.4), (100.0, 180.0))
+    for name, outline, line in (
+        ("turned", corners, "  picture       turned, at 100, 0 to 340, 180\n"),
+        ("turned", CORNERS, "  picture       turned\n"),
+        ("", ((2.0, 3.0), (478.0, 3.0), (478.0, 268.0), (2.0, 268.0)), None),
+    ):
+        # A search that came to the whole frame by its own way has other words for it.
+        matrix = PLAIN if name else ((512 / 270, 0, 0), (0, 512 / 270, 136.4), PLAIN[2])
+        decided(studio, monkeypatch, alignment=Alignment(matrix, name or "words", outline))
+        words = studio.detect(studio.frames / "a 1.png")
+        (row,) = asked(studio, *words)
+        assert row["outline"] == [[round(x, 1), round(y, 1)] for x, y in outline]
+        assert np.array(row["matrix"]) == pytest.approx(np.array(matrix), rel=1e-8)
+        text = studio.run(*words).stdout
+        assert line in text if line else "  picture" not in text
+        assert row["alignment"] == (name or "whole frame")
+
+
+@pytest.mark.parametrize("enough", [None, 240])
+def test_a_picture_that_is_too_small_is_told_what_would_do(studio, monkeypatch, enough):
+    decided(studio, monkeypatch, verdict="inconclusive", enough_short=enough)
+    words = studio.detect(studio.frames / "a 1.png")
+    (row,) = asked(studio, *words)
+    assert (row["verdict"], row["enough_short"]) == ("inconclusive", enough)
+    more = "; at a short side of about 240 pixels it would" if enough else ""
+    assert (
+        f"  inconclusive  this picture could not show a mark{more}\n" in studio.run(*words).stdout
+    )
+
+
 def test_a_work_that_is_sure_has_a_runner_up_and_no_candidates(studio, monkeypatch):
     decided(studio, monkeypatch, log_p_wrong_work=-3.0 * LOG, log_p=-1e-12)
     (row,) = asked(studio, *studio.detect(studio.frames / "a 1.png"))
@@ -216,6 +287,97 @@ def test_a_work_that_is_sure_has_a_runner_up_and_no_candidates(studio, monkeypat
     assert row["candidates"] == []
     assert row["runner_up"]["work"] == studio.works[1].id
     assert math.copysign(1, row["log10_p"]) == 1
+
+
+def test_an_overlay_shows_what_is_told(studio, tmp_path):
+    pixels = read(studio.marked / "a 1.png").pixels
+    bordered = np.full((330, 560, 3), 16, np.uint8)
+    bordered[20:290, 50:530] = pixels
+    write(Still(bordered), tmp_path / "b.png")
+    where = tmp_path / "new" / "where.png"
+    words = (*studio.detect(tmp_path / "b.png"), "--overlay", where)
+    plain, drawn = (asked(studio, *each)[0] for each in (words[:-2], words))
+    assert plain == drawn
+    made = read(where).pixels
+    assert (made.shape, made.dtype) == (bordered.shape, np.uint8)
+    change = np.abs(made.astype(int) - bordered).max(axis=2)
+    assert change[60:250, 100:480].mean() > 20
+    assert change[:, :30].mean() < 2, "there is no evidence on the border"
+    where.unlink()
+    text = studio.run(*words).stdout
+    assert "  picture       outline 1, whole frame, inside borders, at 50, 20 to 530, 290\n" in text
+    assert f"  overlay       {where}\n" in text
+    assert where.exists()
+
+
+def test_two_marks_are_numbered_in_the_overlay_and_in_the_text(studio, tmp_path):
+    studio.run(*studio.embed(studio.marked / "a 1.png", tmp_path / "x.png", work=1))
+    words = studio.detect(tmp_path / "x.png")
+    text = studio.run(*words, "--overlay", tmp_path / "where.jpg").stdout
+    assert text.index("outline 1") < text.index("and also") < text.index("outline 2")
+    assert read(tmp_path / "where.jpg").format == "jpeg"
+
+
+def test_an_overlay_is_as_the_picture_is_shown(studio, tmp_path):
+    """Outlines are of the picture the right way up, whatever its file says."""
+    shown = read(studio.marked / "a 1.png").pixels
+    turned = Still(
+        as_stored(shown, 6), orientation=6, header=(("orientation", pyvips.GValue.gint_type, 6),)
+    )
+    write(turned, tmp_path / "turned.png")
+    where = tmp_path / "where.png"
+    (row,) = asked(studio, *studio.detect(tmp_path / "turned.png"), "--overlay", where)
+    assert row["alignment"] == "whole frame"
+    assert read(where).pixels.shape == shown.shape
+    assert read(where).orientation == 1
+
+
+def test_where_nothing_is_found_the_overlay_is_the_picture(studio, tmp_path):
+    source, where = studio.frames / "a 1.png", tmp_path / "where.png"
+    text = studio.run(*studio.detect(source), "--overlay", where).stdout
+    assert f"  overlay       {where} shows the picture alone\n" in text
+    assert np.array_equal(read(where).pixels, read(source).pixels)
+
+
+def test_an_overlay_is_of_one_picture(studio, tmp_path):
+    one, where = studio.marked / "a 1.png", ("--overlay", tmp_path / "where.png")
+    for files in ((one, one), (studio.marked,)):
+        result = studio.run(*studio.detect(*files), *where, code=2)
+        assert "Error: --overlay draws one picture; name one file\n" in result.stderr
+        assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_overlay_has_an_ending_that_names_a_format(studio, tmp_path):
+    for name in ("where.gif", "where", "where.png.txt"):
+        words = (*studio.detect(studio.marked / "a 1.png"), "--overlay", tmp_path / name)
+        result = studio.run(*words, code=1)
+        assert result.stderr.startswith(f"Error: {tmp_path / name}: no format is written")
+        assert (result.stderr.count("\n"), result.stdout) == (1, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_overlay_never_replaces_what_it_is_made_from(studio, tmp_path):
+    source = tmp_path / "a.png"
+    source.write_bytes((studio.marked / "a 1.png").read_bytes())
+    (tmp_path / "hard.png").hardlink_to(source)
+    (tmp_path / "soft.png").symlink_to(source)
+    (tmp_path / "key.png").symlink_to(studio.key)
+    before = source.read_bytes()
+    for name in ("a.png", "hard.png", "soft.png", "key.png"):
+        words = (*studio.detect(source), "--overlay", tmp_path / name)
+        result = studio.run(*words, code=1)
+        assert result.stderr == f"Error: {words[-1]}: the overlay is an input file; name another\n"
+        assert result.stdout == ""
+    assert source.read_bytes() == before
+
+
+def test_an_overlay_that_cannot_be_written_is_told_and_nothing_stays(studio, tmp_path):
+    (tmp_path / "where.png").mkdir()
+    words = (*studio.detect(studio.marked / "a 1.png"), "--overlay", tmp_path / "where.png")
+    (row,) = asked(studio, *words, code=1)
+    assert row["error"].startswith(f"{words[-1]}: cannot be written")
+    assert [path.name for path in tmp_path.iterdir()] == ["where.png"]
 
 
 def test_a_file_that_cannot_be_read_has_a_row_and_the_others_go_on(studio, tmp_path):
@@ -320,7 +482,7 @@ def test_an_empty_registry_has_empty_columns():
 
 @pytest.mark.parametrize(("log10", "text"), [(0.0, "1"), (-0.3, "0.5"), (-57.34, "10^-57.3")])
 def test_a_probability_is_written_for_people(log10, text):
-    assert detect_module._power(log10) == text
+    assert verdict._power(log10) == text
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ NUMBERS = np.unique(np.random.default_rng(1).integers(0, 1 << 48, 5000, np.uint6
 CODEBOOK = Codebook(NUMBERS)
 FIRST, SECOND, THIRD = (int(number) for number in NUMBERS[[7, 1234, 4000]])
 STRANGER = 0x123456789ABC  # registered nowhere
-UPRIGHT = Alignment(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), "whole frame")
+UPRIGHT = Alignment(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), "whole frame")
 
 
 def seen(marks, *, noise=1.0, seed=5):

@@ -402,7 +402,10 @@ def test_alignments_are_paid_for():
     """A charge that forgets how many alignments were decided on fails here."""
     observation = content("photo")
     shifts = np.random.default_rng(9).uniform(0, DEFAULT.tile, (22, 2))
-    moved = [Alignment(((1.0, 0.0, x), (0.0, 1.0, y)), "shifted") for x, y in shifts.tolist()]
+    moved = [
+        Alignment(((1.0, 0.0, x), (0.0, 1.0, y), (0.0, 0.0, 1.0)), "shifted")
+        for x, y in shifts.tolist()
+    ]
     alignments = (*whole_frame(observation), *moved)
     scores, charge = best_scores(folded(observation, alignments), registry(1), 120)
     assert_calibrated(scores, charge)

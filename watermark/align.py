@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watermark.evidence import Evidence, Observation
-from watermark.homography import Matrix, apply, normalised
+from watermark.homography import Matrix, apply, jacobian, normalised
 from watermark.key import Key
 from watermark.profile import Profile
 
-__all__ = ["Alignment", "as_tuple", "fold", "folded", "whole_frame"]
+__all__ = ["Alignment", "as_tuple", "described", "fold", "folded", "whole_frame"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,24 @@ def as_tuple(matrix: NDArray[np.floating]) -> tuple[tuple[float, float, float], 
     """Return a matrix as nested tuples, its last entry 1."""
     rows = normalised(matrix).tolist()
     return tuple((row[0], row[1], row[2]) for row in rows)
+
+
+def described(alignment: Alignment) -> str:
+    """Say in words what an alignment of the picture does to the marked frame, at its middle."""
+    matrix = np.array(alignment.matrix)
+    middle = np.mean(np.array(alignment.outline), axis=0)
+    forward = np.linalg.inv(jacobian(matrix, middle))  # from the grid to the picture
+    if alignment.mirrored:
+        forward = forward @ np.diag([-1.0, 1.0])
+    turn = np.degrees(np.arctan2(forward[1, 0] - forward[0, 1], forward[0, 0] + forward[1, 1]))
+    large, small = np.linalg.svd(forward, compute_uv=False)
+    words = ["mirrored"] if alignment.mirrored else []
+    if abs(turn) >= 0.05:
+        words.append(f"turned by {turn:.1f}°")
+    if large / small > 1.02:
+        words.append(f"stretched by {large / small:.2f}")
+    words.append(f"{np.sqrt(large * small):.2f} pixels to one of the mark")
+    return ", ".join(words)
 
 
 def whole_frame(observation: Observation) -> tuple[Alignment, ...]:

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from watermark.align import fold, whole_frame
-from watermark.blind import aligned, described
+from watermark.align import described, fold, whole_frame
+from watermark.blind import aligned
 from watermark.borders import inside_borders
 from watermark.coding import codeword
 from watermark.decide import Hypothesis, decide, needed_z, soft_word
@@ -65,7 +65,7 @@ def observe_luma(plane: Luma, *, profile: Profile = DEFAULT, factor: float = 1.0
     name = str(profile)
     profile = replace(profile, short=round(profile.short * factor))
     scale = canonical_scale(plane.shape, profile)
-    canvas = whiten(to_canonical(plane, profile), profile)
+    canvas = whiten(to_canonical(plane, profile), profile, grown=scale)
     extent = (plane.shape[0] * scale, plane.shape[1] * scale)
     return Observation(canvas, np.ones_like(canvas), extent, 1, name)
 

@@ -58,7 +58,8 @@ def bent(
         for x in lefts:
             seen = spectrum(canvas[y : y + tall, x : x + wide], (x + wide / 2, y + tall / 2))
             scores = polar_scores(seen, lines, _SCALES, step=step, stretches=_stretches())
-            near = np.stack([cv2.dilate(each, _NEAR) for each in scores.reshape(-1, *scores.shape[2:])])
+            planes = scores.reshape(-1, *scores.shape[2:])
+            near = np.stack([cv2.dilate(each, _NEAR) for each in planes])
             tables.append(near.ravel())
     shape = scores.shape
     pooled = np.stack(tables).reshape(rows, columns, -1)

@@ -18,6 +18,10 @@ from watermark.profile import Profile
 
 __all__ = ["blur", "canonical_scale", "from_canonical", "to_canonical", "whiten"]
 
+# From so many canvas pixels to one of the picture the bilateral filter reaches farther: by so many
+# pixels in all, with a standard deviation so many times as large.
+_GROWN, _FARTHER, _WIDER = 1.5, 4, 1.5
+
 
 def canonical_scale(shape: tuple[int, ...], profile: Profile) -> float:
     """Return s, canonical pixels per pixel of a frame of `shape`."""
@@ -64,15 +68,28 @@ def blur(image: Luma, sigma: float) -> Luma:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
 
 
-def whiten(canvas: Luma, profile: Profile) -> Luma:
+def whiten(canvas: Luma, profile: Profile, *, grown: float = 1.0) -> Luma:
     """Return the whitened residual of a canonical luma canvas, of the same shape.
 
+    Parameters
+    ----------
+    canvas : ndarray of float32, shape (h, w)
+    profile : Profile
+    grown : float
+        Canvas pixels per pixel of the picture.  Where those are few, neighbours that say something
+        new are farther away, and the filter reaches farther.
+
+    Notes
+    -----
     What a bilateral filter predicts from the neighbours is taken away: unlike a blur it leaves
     edges out of the residual, where they would drown the mark (Tomasi & Manduchi 1998,
     DOI 10.1109/ICCV.1998.710815).  The rest is divided by its own local standard deviation, so that
     each place speaks with the weight its noise leaves it.
     """
-    content = cv2.bilateralFilter(canvas, profile.reach, profile.alike, profile.near)
+    reach, near = profile.reach, profile.near
+    if grown >= _GROWN:
+        reach, near = reach + _FARTHER, near * _WIDER
+    content = cv2.bilateralFilter(canvas, reach, profile.alike, near)
     residual = canvas - np.asarray(content, np.float32)
     energy = blur(residual * residual, profile.pool)
     return np.asarray(residual / np.sqrt(energy + np.float32(profile.noise)), np.float32)

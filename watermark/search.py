@@ -52,7 +52,16 @@ _PLACES = 128  # of the tile's grid along each side
 
 
 class Lines(NamedTuple):
-    """A key's pilot: frequencies (K, 2) as (x, y) in cycles per pixel, phases (K,), (row, column)."""
+    """A key's pilot.
+
+    Parameters
+    ----------
+    frequencies : ndarray of shape (K, 2)
+        (x, y) in cycles per pixel of the mark's grid.
+    phases : ndarray of shape (K,)
+    lattice : ndarray of int64, shape (K, 2)
+        (row, column) frequencies in cycles per tile.
+    """
 
     frequencies: NDArray[np.float64]
     phases: NDArray[np.float64]
@@ -103,8 +112,9 @@ def _polar_grid(
     step: float,
     stretches: tuple[tuple[float, float], ...],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], int, int]:
-    """Return where log-polar samples of stretched half spectra lie: columns and rows, all of one
-    stretch above those of the next.
+    """Return where log-polar samples of stretched half spectra lie.
+
+    Columns and rows, all of one stretch above those of the next; the number of radii, of angles.
     """
     rows, columns = shape
     radii = np.exp(np.arange(np.log(low), np.log(high) + 3 * step, step))[:, None]
@@ -236,9 +246,7 @@ def stretched(
     return found
 
 
-def refined(
-    seen: Spectrum, lines: Lines, turned: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def refined(seen: Spectrum, lines: Lines, turned: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return hypotheses B, shape (C, 2, 2), drawn to the peaks near their lines.
 
     Least squares of the lines' places, each weighted by how far its peak stands out.

@@ -97,7 +97,7 @@ def _taper(count: int) -> NDArray[np.float32]:
 def _to_middle(size: int, count: int) -> NDArray[np.complex64]:
     """Return what moves the origin from the first sample's index to the window's middle."""
     turns = np.fft.fftfreq(count) * (size / 2 - 0.5)
-    return np.exp(2j * np.pi * turns).astype(np.complex64)
+    return np.asarray(np.exp(2j * np.pi * turns), np.complex64)
 
 
 def spectrum(part: NDArray[np.float32], centre: tuple[float, float]) -> Spectrum:
@@ -107,7 +107,7 @@ def spectrum(part: NDArray[np.float32], centre: tuple[float, float]) -> Spectrum
     rows = 2 * scipy.fft.next_fast_len(int(height * padded) // 2 + 1, real=True)
     columns = 2 * scipy.fft.next_fast_len(int(width * padded) // 2 + 1, real=True)
     faded = part * (_taper(height)[:, None] * _taper(width))
-    waves = scipy.fft.rfft2(faded, s=(rows, columns))
+    waves = np.asarray(scipy.fft.rfft2(faded, s=(rows, columns)), np.complex64)
     waves *= _to_middle(height, rows)[:, None]
     waves *= _to_middle(width, columns)[: waves.shape[1]]
     power = waves.real**2 + waves.imag**2

@@ -64,13 +64,14 @@ class Track:
     def middle(self) -> NDArray[np.float64]:
         """Return the middle (x, y) of the part of the grid where the pilot is."""
         rows, columns = np.nonzero(self.weight >= 0.5 * self.weight.max())
-        return (np.array([columns.mean(), rows.mean()]) + 0.5) * self.side + np.array(self.origin)
+        middle = np.array([columns.mean(), rows.mean()]) + 0.5
+        return np.asarray(middle * self.side + np.array(self.origin), np.float64)
 
 
 def _box(
     matrix: Matrix, area: tuple[float, float, float, float], side: int
 ) -> tuple[int, int, int, int] | None:
-    """Return x, y, height, width on the grid of what holds an area of the canvas, in whole blocks."""
+    """Return x, y, height, width on the grid of the blocks that hold an area of the canvas."""
     left, top, right, bottom = area
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
     mapped = apply(np.linalg.inv(matrix), corners)

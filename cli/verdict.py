@@ -1,0 +1,174 @@
+"""How a verdict on a picture is told: a row for scripts, lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.files import shortened, terminal_width
+from cli.text import cells, fit, printable
+
+if TYPE_CHECKING:
+    from watermark.identification import FoundMark, Identification, Rival
+
+__all__ = ["BLANK", "record", "tell"]
+
+_LABEL = 12  # columns of the words at the left
+_WHOLE = 0.9  # of the picture's area: an outline of so much is about all of it
+# What is told of each work that was found, and of the first one beside the verdict.
+_FIELDS = (
+    *("work", "title", "mark", "training", "log10_p", "log10_p_wrong_work", "z"),
+    *("rights_holder", "terms", "labels", "model_based", "key", "alignment", "matrix", "outline"),
+)
+# The row of a picture of which nothing is known.
+BLANK: dict[str, Any] = {
+    **dict.fromkeys(("verdict", *_FIELDS)),
+    "works": [],
+    "candidates": [],
+    "runner_up": None,
+    "enough_short": None,
+}
+
+
+def record(told: Identification) -> dict[str, Any]:
+    """Return what is told of a picture as the row for scripts, its file left out."""
+    works = [_found(each) for each in told.found]
+    best = {"log10_p": _number(told.log10_p), "z": _number(told.z)}
+    return {
+        "verdict": told.verdict,
+        **(works[0] if works else dict.fromkeys(_FIELDS) | best),
+        "works": works,
+        "candidates": [_rival(each) for each in told.candidates],
+        "runner_up": _rival(told.runner_up) if told.runner_up else None,
+        "enough_short": told.enough_short,
+    }
+
+
+def _found(each: FoundMark) -> dict[str, Any]:
+    work = each.work
+    wrong = each.log10_p_wrong_work
+    unnamed = each.registered and work is None
+    return {
+        "work": work.id if work else None,
+        "title": work.title if work else None,
+        # The number of a work that may not be named would name it.
+        "mark": None if unnamed else f"{each.number:012x}",
+        "training": work.training if work else None,
+        "log10_p": _number(each.log10_p),
+        "log10_p_wrong_work": None if wrong is None else _number(wrong),
+        "z": _number(each.z),
+        "rights_holder": work.rights_holder if work else None,
+        "terms": work.terms if work else None,
+        "labels": dict(each.mark.labels) if each.mark else None,
+        "model_based": each.model_based,
+        "key": each.fingerprint,
+        "alignment": each.alignment,
+        # Nine digits: a thousandth of a pixel of the largest pictures.
+        "matrix": [[float(f"{value:.9g}") + 0.0 for value in row] for row in each.matrix],
+        "outline": [[round(x, 1) + 0.0, round(y, 1) + 0.0] for x, y in each.outline],
+    }
+
+
+def _rival(each: Rival) -> dict[str, Any]:
+    return {
+        "work": each.work.id,
+        "title": each.work.title,
+        "mark": str(each.mark),
+        "z": _number(each.z),
+    }
+
+
+def _number(value: float) -> float:
+    return round(value, 3) + 0.0  # −0.0 would be printed with its sign
+
+
+def tell(name: str, told: Identification, *, overlay: str | None = None) -> None:
+    """Print a block of lines that no terminal is too narrow for; in a pipe nothing is cut.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    told : Identification
+    overlay : str, optional
+        Where the marks were drawn with numbers, which are then told.
+    """
+    width = terminal_width()
+    click.echo(shortened(name))
+    verdict = f"{told.verdict.replace('-', ' '):{_LABEL}}"
+    bold = told.verdict in {"detected", "indicated"}
+    for place, (label, text) in enumerate(_lines(told, overlay)):
+        first = click.style(verdict, bold=bold) if place == 0 else f"{label:{_LABEL}}"
+        click.echo(f"  {first}  {_cut(text, width - _LABEL - 4)}".rstrip())
+
+
+def _cut(text: str, width: int) -> str:
+    return fit(text, width).rstrip(" ") if cells(printable(text)) > width else printable(text)
+
+
+def _lines(told: Identification, overlay: str | None) -> Iterator[tuple[str, str]]:
+    """Yield pairs of a label and a text; the first label is replaced by the verdict."""
+    if not told.found:
+        yield "", _inconclusive(told) if told.verdict == "inconclusive" else _presence(told)
+        if overlay is not None:
+            yield "overlay", f"{overlay} shows the picture alone"
+        return
+    for place, each in enumerate(told.found):
+        work = each.work
+        label = "and also" if place else ""
+        if work is not None:
+            yield label, work.title
+            if work.rights_holder:
+                yield "holder", work.rights_holder
+            terms = f": {work.terms}" if work.terms else ""
+            yield "training", work.training.replace("-", " ") + terms
+            yield "mark", f"{each.number:012x}"
+            for name, text in each.mark.labels.items() if each.mark is not None else ():
+                yield "label", f"{name}={text}"
+        elif each.registered:
+            yield label, "a registered work, but which is not sure"
+        else:
+            yield label, f"mark {each.number:012x}"
+        yield "presence", _presence(each)
+        if each.model_based:
+            yield "", "by a model, no bound"
+        if each.log10_p_wrong_work is not None:
+            yield "wrong work", f"p = {_power(each.log10_p_wrong_work)}"
+        outline = [] if overlay is None else [f"outline {place + 1}"]
+        how = [] if each.alignment == "whole frame" else [each.alignment]
+        if where := outline + how + _place(each, told.size):
+            yield "picture", ", ".join(where)
+    for place, rival in enumerate(told.candidates):
+        yield "" if place else "candidates", f"z {rival.z:.1f}  {rival.work.title}"
+    if told.runner_up is not None:
+        yield "runner-up", f"z {told.runner_up.z:.1f}  {told.runner_up.work.title}"
+    if overlay is not None:
+        yield "overlay", overlay
+
+
+def _inconclusive(told: Identification) -> str:
+    text = "this picture could not show a mark"
+    if told.enough_short is None:
+        return text
+    return f"{text}; at a short side of about {told.enough_short} pixels it would"
+
+
+def _place(each: FoundMark, size: tuple[int, int]) -> list[str]:
+    """Return where a mark is, in words; none where that is about the whole picture."""
+    across, down = zip(*each.outline, strict=True)
+    left, right = round(min(across)), round(max(across))
+    top, bottom = round(min(down)), round(max(down))
+    if (right - left) * (bottom - top) >= _WHOLE * size[0] * size[1]:
+        return []
+    return [f"at {left}, {top} to {right}, {bottom}"]
+
+
+def _presence(each: FoundMark | Identification) -> str:
+    return f"p = {_power(each.log10_p)}, z {each.z:.1f}"
+
+
+def _power(log10: float) -> str:
+    """Write a probability by its logarithm: 10^−57.3, and plainly where it is near 1."""
+    return f"10^{log10:.1f}" if log10 <= -3 else f"{10**log10:.2g}"
