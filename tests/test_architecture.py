@@ -15,7 +15,7 @@ FLOORS = {
     1: {"transform", "mask", "residual", "pattern", "align", "detection", "quality"}
     | {"identify", "signsum", "attribution", "decide"}
     | {"homography", "spectrum", "search", "patches", "blocks", "track", "borders"},
-    2: {"blind", "embed", "detect", "overlay", "learned"},
+    2: {"blind", "leads", "embed", "detect", "overlay", "learned"},
     3: {"formats", "picture", "quantisation", "savers", "stills", "video", "files"}
     | {"database", "migrations", "intake", "columns", "registry"},
     4: {"marking", "identification", "scan"},

@@ -43,6 +43,7 @@ _TRIES = 12  # of following, at most
 _PLAUSIBLE = 4.6  # score: noise reaches 5.6 in most pictures
 _PROMISING = 5.4  # worth following
 _CERTAIN = 6.5  # of a pilot being there
+_PLAIN = 9.0  # to be seen at once; with less, other scales are looked at all the same
 _DOUBTFUL_TRACKS = 3
 _ENOUGH = 0.7  # of what was observed: when so much is explained, the search is over
 _FINE = 0.64  # canvas pixels to one of the mark, under which a finer scale shows more
@@ -183,6 +184,8 @@ class _Search:
 
     def done(self) -> bool:
         """Return whether nothing is to be expected from other scales."""
+        if max(self.scores, default=0.0) < _PLAIN:
+            return False
         # Small pictures that are only just seen may have neighbours that are not.
         small = any(
             abs(np.linalg.det(jacobian(track.matrix, track.middle()))) < _FINE**2
@@ -202,7 +205,9 @@ class _Search:
         there = energy > _NOTHING
         known = np.zeros(there.shape, np.uint8)
         scale = np.array([columns, rows]) / base.shape[::-1]
-        for view, track in self.tracks:
+        for (view, track), score in zip(self.tracks, self.scores, strict=True):
+            if score < _CERTAIN:
+                continue
             corners = outline_of(track, view) / view.factor * scale - 0.5
             cv2.fillConvexPoly(known, np.rint(corners).astype(np.int32), 1)
         return float((known[there]).sum()) / max(1, int(there.sum()))

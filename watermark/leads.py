@@ -118,6 +118,7 @@ def _weight_at(view: View, track: Track, places: NDArray[np.float64]) -> NDArray
 
 
 def tile_of(view: View, track: Track, profile: Profile) -> NDArray[np.float64]:
+    """Fold what was followed, each place weighted by how surely the pilot is there."""
     flat = laid_out(view.canvas, track)
     weight = cv2.resize(track.weight, flat.shape[::-1], interpolation=cv2.INTER_LINEAR)
     tile = folded(flat * weight, profile.tile)
