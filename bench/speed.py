@@ -29,7 +29,7 @@ from bench.stills import bench_key, registry
 from watermark.align import fold, whole_frame
 from watermark.allocator import keep_freed_memory
 from watermark.decide import decide, soft_word
-from watermark.detect import hypotheses, observe
+from watermark.detect import hypotheses, observe, searched
 from watermark.embed import embed
 from watermark.frame import add_luma, luma
 from watermark.identify import Codebook
@@ -145,10 +145,16 @@ def _measure(
     noise = np.random.default_rng(1).standard_normal((_BATCH, soft.size)) / 16
     batch = codebook.codewords(np.arange(_BATCH) % len(codebook)) * 8.0 / soft.size + noise
     few = max(3, rounds // 4)
+    cut = cv2.resize(marked[200:956, 400:1744], _SHAPE[::-1], interpolation=cv2.INTER_CUBIC)
+    crop = np.asarray(cut, np.uint8)
     times = {
         "decode": timed(lambda: pyvips.Image.new_from_buffer(code, "").numpy(), rounds=rounds),
         "embed": timed(lambda: embed(pixels, key, number), rounds=rounds),
         "observe and align": timed(lambda: hypotheses(observe((marked,)), [key]), rounds=rounds),
+        "search, fast": timed(lambda: searched(luma(marked), [key], search="fast"), rounds=rounds),
+        "search, full": timed(lambda: searched(luma(marked), [key]), rounds=few),
+        "search, full, a crop": timed(lambda: searched(luma(crop), [key]), rounds=few),
+        "search, full, unmarked": timed(lambda: searched(luma(pixels), [key]), rounds=few),
         "identify one": timed(lambda: codebook.rank(soft), rounds=rounds),
         "identify in 64": timed(lambda: codebook.rank(batch), rounds=few).per(_BATCH),
         "decide": timed(lambda: decide(tried, codebook), rounds=rounds),
@@ -188,8 +194,15 @@ def main() -> None:
 
     decode = times["decode"].median
     wanted = {"embed": 20, "observe and align": 25, "identify one": 60, "identify in 64": 15}
+    wanted |= {"search, fast": 60} | dict.fromkeys(
+        ("search, full", "search, full, a crop", "search, full, unmarked"), 350
+    )
     about = {
         "decode": f"libvips, JPEG {_QUALITY}, for comparison",
+        "search, fast": "whole frame, mirrored, inside borders",
+        "search, full": "the marked picture",
+        "search, full, a crop": "70 % of each side, enlarged",
+        "search, full, unmarked": "all of the search in vain",
         "identify one": f"one soft word among {options.marks} marks",
         "identify in 64": f"each, in batches of {_BATCH}",
         "decide": "two alignments, ranked, decoded and attributed",

@@ -41,16 +41,33 @@ def to_canonical(luma: Luma, profile: Profile) -> Luma:
     size = round(luma.shape[0] * scale), round(luma.shape[1] * scale)
     if whole > 1:
         # An average over whole pixels first is several times as fast as one over fractions.
-        rows, columns = -luma.shape[0] % whole, -luma.shape[1] % whole
-        if rows or columns:
-            luma = np.pad(luma, ((0, rows), (0, columns)), mode="edge")
-        half = (luma.shape[1] // whole, luma.shape[0] // whole)
-        luma = np.asarray(cv2.resize(luma, half, interpolation=cv2.INTER_AREA), np.float32)
+        luma = _reduced(luma, whole)
     rest = scale * whole
     if rest != 1:
         canvas = cv2.resize(luma, None, fx=rest, fy=rest, interpolation=cv2.INTER_AREA)
         luma = np.asarray(canvas, np.float32)
     return luma[: size[0], : size[1]]
+
+
+def _reduced(luma: Luma, whole: int) -> Luma:
+    """Average over squares of whole pixels, the last ones filled up with the border's values."""
+    height, width = luma.shape
+    rows, columns = height // whole, width // whole
+    result = np.empty((-(-height // whole), -(-width // whole)), np.float32)
+    # The last ones apart, so that no copy of a large picture is made for their sake.
+    for top, left, inner in (
+        (0, 0, luma[: rows * whole, : columns * whole]),
+        (0, columns, luma[: rows * whole, columns * whole :]),
+        (rows, 0, luma[rows * whole :]),
+    ):
+        if inner.size == 0:
+            continue
+        beyond = [(0, -side % whole) for side in inner.shape]
+        full = np.pad(inner, beyond, mode="edge") if np.any(beyond) else inner
+        size = full.shape[1] // whole, full.shape[0] // whole
+        small = cv2.resize(full, size, interpolation=cv2.INTER_AREA)
+        result[top : top + size[1], left : left + size[0]] = small.reshape(size[::-1])
+    return result
 
 
 def from_canonical(canvas: Luma, shape: tuple[int, int], profile: Profile) -> Luma:
