@@ -16,10 +16,10 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-__all__ = ["ATTACKS", "Attack", "apply"]
+__all__ = ["ATTACKS", "Attack", "Change", "apply", "jpeg"]
 
 Picture = NDArray[np.uint8]
-Change = Callable[[Picture, np.random.Generator], Picture]
+Change = Callable[..., Picture]  # of (pixels, rng), and of the other pictures
 
 _AVIF_EFFORT = 2  # of 9; a slower search spends no fewer bits here and takes ten times as long
 
@@ -31,18 +31,24 @@ class Attack:
     Parameters
     ----------
     name : str
-    change : function of (pixels, rng)
+    change : function of (pixels, rng, *others)
         Pure: it returns a new array, and all its chance comes from `rng`.
     target : float or None
         Share of marks that must be found after it; None where nothing is promised.
     about : str
         Its parameter, with range and unit.
+    others : int
+        How many further pictures it takes.
+    others_marked : bool
+        Whether those carry marks of their own, which must be found as well.
     """
 
     name: str
     change: Change
     target: float | None
     about: str
+    others: int = 0
+    others_marked: bool = False
 
 
 def _rounded(values: NDArray[Any]) -> Picture:
@@ -62,7 +68,8 @@ def _coded(ending: str, parameters: list[int]) -> Change:
     return change
 
 
-def _jpeg(quality: int) -> Change:
+def jpeg(quality: int) -> Change:
+    """Return the attack of libjpeg at a quality of 1–100."""
     return _coded(
         ".jpg",
         [
@@ -149,7 +156,7 @@ def _posterise(pixels: Picture, _: np.random.Generator) -> Picture:
 
 
 def _small_jpeg(pixels: Picture, rng: np.random.Generator) -> Picture:
-    return _jpeg(50)(_resize(256)(pixels, rng), rng)
+    return jpeg(50)(_resize(256)(pixels, rng), rng)
 
 
 _TABLE = (
@@ -157,8 +164,8 @@ _TABLE = (
     Attack("mirrored", _mirrored, 0.99, "left and right exchanged"),
     Attack("grey", _grey, 0.99, "luma of BT.601, one channel"),
     Attack("resize 256", _resize(256), 0.99, "short side, pixels; area average down"),
-    Attack("jpeg 75", _jpeg(75), 0.99, "libjpeg quality 1–100, 4:2:0"),
-    Attack("jpeg 50", _jpeg(50), 0.99, "libjpeg quality 1–100, 4:2:0"),
+    Attack("jpeg 75", jpeg(75), 0.99, "libjpeg quality 1–100, 4:2:0"),
+    Attack("jpeg 50", jpeg(50), 0.99, "libjpeg quality 1–100, 4:2:0"),
     Attack("brightness x0.5", _scaled(0.5, 0), 0.99, "factor on code values"),
     Attack("brightness x1.5", _scaled(1.5, 0), 0.99, "factor on code values"),
     Attack("contrast x0.5", _scaled(0.5, 128), 0.99, "factor about 128"),
@@ -171,14 +178,14 @@ _TABLE = (
     Attack("blur 2", _blur, 0.97, "Gaussian, standard deviation in pixels"),
     Attack("median 5", _median, 0.97, "side of the window, pixels"),
     Attack("noise 10", _noise, 0.97, "Gaussian, each channel, standard deviation"),
-    Attack("jpeg 25", _jpeg(25), 0.97, "libjpeg quality 1–100, 4:2:0"),
+    Attack("jpeg 25", jpeg(25), 0.97, "libjpeg quality 1–100, 4:2:0"),
     Attack("webp 75", _webp(75), 0.97, "libwebp quality 0–100"),
     Attack("avif 40", _avif(40), 0.97, f"libvips Q 1–100, AV1, effort {_AVIF_EFFORT}"),
     Attack("sharpen", _sharpen, 0.97, "unsharp mask, amount 1, sigma 1 pixel"),
     Attack("webp 40", _webp(40), 0.93, "libwebp quality 0–100"),
     Attack("resize 128", _resize(128), 0.90, "short side, pixels; area average down"),
     Attack("posterise 4", _posterise, 0.80, "bits kept of each channel"),
-    Attack("jpeg 10", _jpeg(10), 0.60, "libjpeg quality 1–100, 4:2:0"),
+    Attack("jpeg 10", jpeg(10), 0.60, "libjpeg quality 1–100, 4:2:0"),
     Attack("resize 256 jpeg 50", _small_jpeg, 0.55, "one after the other"),
 )
 

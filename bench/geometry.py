@@ -24,7 +24,7 @@ import numpy as np
 from bench.attacks import Picture as Pixels
 from bench.corpus import Picture, cores, corpus_hash, find, load, side_by_side
 from bench.geometry_attacks import ATTACKS, apply
-from bench.report import lines_of, provenance, rated, table, write_lines
+from bench.report import provenance, rated, resumed, table, write_lines
 from bench.score import Score
 from bench.stills import bench_key, registry
 from watermark.decide import DETECTED
@@ -221,15 +221,7 @@ def main() -> None:
         "search": options.search,
         **provenance(seed=options.seed, profile=str(DEFAULT), corpus=corpus_hash(corpus)),
     }
-    done = []
-    if options.resume:
-        done = [
-            line
-            for line in lines_of(options.out)
-            if all(line.get(name) == run[name] for name in _SAME_RUN)
-        ]
-    # Written anew also when resumed: a line that was cut off must not stay in the middle.
-    write_lines(options.out, done)
+    done = resumed(options.out, run, _SAME_RUN, keep=options.resume)
     seen = {(line["sha256"], line["attack"], line["draw"]) for line in done}
     pictures, draws = corpus[: options.limit], range(options.draws)
     todo = [

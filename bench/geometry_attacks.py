@@ -7,8 +7,6 @@ pictures into one.  Rotations and warps interpolate bicubically; shrinking avera
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import cv2
@@ -16,42 +14,14 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from bench.attacks import ATTACKS as STILLS
-from bench.attacks import Picture, _jpeg
+from bench.attacks import Attack, Change, Picture, jpeg
 
 __all__ = ["ATTACKS", "Attack", "apply", "non_rigid", "perspective", "resized", "rotated"]
 
-Change = Callable[..., Picture]
 Colour = tuple[int, int, int]
 
 _BLACK: Colour = (0, 0, 0)
 _REACH = 2  # pixels to either side that bicubic interpolation looks at
-
-
-@dataclass(frozen=True, slots=True)
-class Attack:
-    """One row of the table.
-
-    Parameters
-    ----------
-    name : str
-    change : function of (pixels, rng, *others)
-        Pure: it returns a new array, and all its chance comes from `rng`.
-    target : float or None
-        Share of marks that must be found after it; None where nothing is promised.
-    about : str
-        Its parameter, with range and unit.
-    others : int
-        How many further pictures it takes.
-    others_marked : bool
-        Whether those carry marks of their own, which must be found as well.
-    """
-
-    name: str
-    change: Change
-    target: float | None
-    about: str
-    others: int = 0
-    others_marked: bool = False
 
 
 def resized(pixels: Picture, size: tuple[int, int]) -> Picture:
@@ -260,7 +230,7 @@ _mirrored, _bright, _small = (
     STILLS[name].change for name in ("mirrored", "brightness x1.5", "resize 256")
 )
 _tilt_5, _tilt_10 = (partial(_rotate_crop, degrees=degrees) for degrees in (5, 10))
-_tilted_and_more = _chain(_tilt_10, _crop_70, _bright, _jpeg(60))
+_tilted_and_more = _chain(_tilt_10, _crop_70, _bright, jpeg(60))
 
 _CROP = "percent of each side, anywhere"
 _CORNERS = "largest move of each corner, percent of width and of height"
@@ -285,9 +255,9 @@ _TABLE = (
     Attack("perspective 10", partial(perspective, share=0.10), 0.85, _CORNERS),
     Attack("perspective 20", partial(perspective, share=0.20), 0.60, _CORNERS),
     Attack("non-rigid 1", partial(non_rigid, share=0.01), 0.80, "percent of height, 3 × 3 knots"),
-    Attack("rotate 5 jpeg 50", _chain(_tilt_5, _jpeg(50)), 0.97, "± degrees, cropped"),
-    Attack("crop 50 jpeg 50", _chain(_crop_50, _jpeg(50)), 0.85, _CROP),
-    Attack("crop 70 256 jpeg 70", _chain(_crop_70, _small, _jpeg(70)), 0.80, "short side 256 px"),
+    Attack("rotate 5 jpeg 50", _chain(_tilt_5, jpeg(50)), 0.97, "± degrees, cropped"),
+    Attack("crop 50 jpeg 50", _chain(_crop_50, jpeg(50)), 0.85, _CROP),
+    Attack("crop 70 256 jpeg 70", _chain(_crop_70, _small, jpeg(70)), 0.80, "short side 256 px"),
     Attack("rotate 10 crop 70 bright jpeg 60", _tilted_and_more, 0.93, "code values × 1.5"),
     Attack("collage", _collage, 0.90, "works at half their size", others=3, others_marked=True),
 )

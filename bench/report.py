@@ -17,7 +17,7 @@ import scipy
 
 from bench.score import Score
 
-__all__ = ["lines_of", "provenance", "rated", "table", "write_lines"]
+__all__ = ["lines_of", "provenance", "rated", "resumed", "table", "write_lines"]
 
 _HERE = Path(__file__).parent
 
@@ -80,6 +80,29 @@ def lines_of(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
         except json.JSONDecodeError:
             return
+
+
+def resumed(path: Path, run: dict[str, Any], same: Sequence[str], *, keep: bool) -> list[Any]:
+    """Start a file of lines anew with those of the same run, and return them.
+
+    Parameters
+    ----------
+    path : Path
+    run : dict
+        What stands in every line of this run.
+    same : sequence of str
+        The names in it by which a run is the same.
+    keep : bool
+        Whether to keep any.
+    """
+    kept = [
+        line
+        for line in (lines_of(path) if keep else ())
+        if all(line.get(name) == run[name] for name in same)
+    ]
+    # Written anew also when resumed: a line that was cut off must not stay in the middle.
+    write_lines(path, kept)
+    return kept
 
 
 def rated(score: Score) -> str:

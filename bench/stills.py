@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bench.attacks import ATTACKS, apply
 from bench.corpus import Picture, cores, corpus_hash, find, load, side_by_side
-from bench.report import lines_of, provenance, rated, table, write_lines
+from bench.report import provenance, rated, resumed, table, write_lines
 from bench.score import Score
 from watermark.detect import detect
 from watermark.detection import Detection
@@ -180,15 +180,7 @@ def main() -> None:
         "marks": options.marks,
         **provenance(seed=options.seed, profile=str(DEFAULT), corpus=corpus_hash(pictures)),
     }
-    done = []
-    if options.resume:
-        done = [
-            line
-            for line in lines_of(options.out)
-            if all(line.get(name) == run[name] for name in _SAME_RUN)
-        ]
-    # Written anew also when resumed: a line that was cut off must not stay in the middle.
-    write_lines(options.out, done)
+    done = resumed(options.out, run, _SAME_RUN, keep=options.resume)
     seen = {(line["sha256"], line["attack"]) for line in done}
     todo = [
         _Job(picture, left, options.seed)

@@ -232,7 +232,7 @@ def decided(studio, monkeypatch, **changes):
     best = Found(**values)
     candidates = tuple(Candidate(mark.number, 8.0 - n) for n, mark in enumerate(studio.marks))
     found = (best,) if verdict in {"detected", "indicated"} else ()
-    answer = Detection(verdict, best, found, candidates, 15.0, enough)
+    answer = Detection(verdict, best, found, candidates, 15.0, enough_short=enough)
     monkeypatch.setattr(identification, "detect", lambda *_, **__: answer)
 
 
@@ -254,18 +254,16 @@ def test_where_a_mark_is_gets_told_unless_it_is_everywhere(studio, monkeypatch):
     for name, outline, line in (
         ("turned", corners, "  picture       turned, at 100, 0 to 340, 180\n"),
         ("turned", CORNERS, "  picture       turned\n"),
-        ("", ((2.0, 3.0), (478.0, 3.0), (478.0, 268.0), (2.0, 268.0)), None),
+        ("whole frame", ((2.0, 3.0), (478.0, 3.0), (478.0, 268.0), (2.0, 268.0)), None),
     ):
-        # A search that came to the whole frame by its own way has other words for it.
-        matrix = PLAIN if name else ((512 / 270, 0, 0), (0, 512 / 270, 136.4), PLAIN[2])
-        decided(studio, monkeypatch, alignment=Alignment(matrix, name or "words", outline))
+        decided(studio, monkeypatch, alignment=Alignment(PLAIN, name, outline))
         words = studio.detect(studio.frames / "a 1.png")
         (row,) = asked(studio, *words)
         assert row["outline"] == [[round(x, 1), round(y, 1)] for x, y in outline]
-        assert np.array(row["matrix"]) == pytest.approx(np.array(matrix), rel=1e-8)
+        assert np.array(row["matrix"]) == pytest.approx(np.array(PLAIN), rel=1e-8)
         text = studio.run(*words).stdout
         assert line in text if line else "  picture" not in text
-        assert row["alignment"] == (name or "whole frame")
+        assert row["alignment"] == name
 
 
 @pytest.mark.parametrize("enough", [None, 240])

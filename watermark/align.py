@@ -7,6 +7,7 @@ the folding of all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,9 @@ from watermark.homography import Matrix, apply, jacobian, normalised
 from watermark.key import Key
 from watermark.profile import Profile
 
-__all__ = ["Alignment", "as_tuple", "described", "fold", "folded", "whole_frame"]
+__all__ = ["Alignment", "as_tuple", "described", "fold", "folded", "same_as", "whole_frame"]
+
+_SAME = 2.0  # pixels of the grid: two alignments that are off by less are one
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,18 @@ def as_tuple(matrix: NDArray[np.floating]) -> tuple[tuple[float, float, float], 
     """Return a matrix as nested tuples, its last entry 1."""
     rows = normalised(matrix).tolist()
     return tuple((row[0], row[1], row[2]) for row in rows)
+
+
+def same_as(alignment: Alignment, known: Sequence[Alignment], tile: int) -> Alignment | None:
+    """Return the one of `known` to which an alignment comes by its own way, up to whole tiles."""
+    outline = np.array(alignment.outline)
+    there = apply(np.array(alignment.matrix), outline)
+    for each in known:
+        off = there - apply(np.array(each.matrix), outline)
+        off -= tile * np.rint(off.mean(axis=0) / tile)
+        if np.abs(off).max() < _SAME:
+            return each
+    return None
 
 
 def described(alignment: Alignment) -> str:

@@ -214,7 +214,8 @@ class _Search:
 
     def results(self) -> list[tuple[Alignment, Evidence]]:
         """Follow what is promising as well, and fold everything that is decided on."""
-        if self.covered() < _ENOUGH:
+        enough = self.covered() >= _ENOUGH  # doubtful tracks do not change it
+        if not enough:
             self._follow(_PROMISING, _DOUBTFUL_TRACKS)
         found = [
             self._result(
@@ -228,7 +229,7 @@ class _Search:
             if lead.seed.score < _CERTAIN
             or not any(inside(view, track, lead) for view, track in self.tracks)
         ]
-        for lead in rest[: _SEEDS if self.covered() < _ENOUGH else _SEEDS // 4]:
+        for lead in rest[: _SEEDS // 4 if enough else _SEEDS]:
             tile = tile_around(lead, self.profile)
             if tile is not None:
                 left, top, right, bottom = lead.area

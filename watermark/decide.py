@@ -131,7 +131,7 @@ def decide(
         number, row, z = _best_decoded(soft)
         trials = tried + _BLIND_TRIALS
         best = _found(hypotheses[row], number, z, log_p(z, trials))
-        return _detection(best, (), (), trials)
+        return _detection(best, (), (), trials, len(hypotheses))
 
     trials = tried + float(np.log(len(codebook)) - np.log(_REGISTERED))
     blind_trials = tried + _BLIND_TRIALS - float(np.log(1 - _REGISTERED))
@@ -156,7 +156,8 @@ def decide(
         works += _further(hypotheses, soft, works[0], codebook, trials)
     if len(works) > 1:
         works = _told_apart(hypotheses, soft, works, codebook, work_index)
-    return _detection(works[0].found, [each.found for each in works[1:]], candidates, first_trials)
+    further = [each.found for each in works[1:]]
+    return _detection(works[0].found, further, candidates, first_trials, len(hypotheses))
 
 
 class _Work(NamedTuple):
@@ -171,12 +172,13 @@ def _detection(
     further: Sequence[Found],
     candidates: tuple[Candidate, ...],
     log_trials: float,
+    alignments: int,
 ) -> Detection:
     verdict: Verdict = "not-found"
     if best.log_p <= INDICATED:
         verdict = "detected" if best.log_p <= DETECTED else "indicated"
     found = (best, *further) if verdict != "not-found" else ()
-    return Detection(verdict, best, found, candidates, log_trials)
+    return Detection(verdict, best, found, candidates, log_trials, alignments)
 
 
 def _found(

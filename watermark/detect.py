@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from watermark.align import described, fold, whole_frame
+from watermark.align import described, fold, same_as, whole_frame
 from watermark.blind import aligned
 from watermark.borders import inside_borders
 from watermark.coding import codeword
@@ -159,12 +159,14 @@ def searched(
         tried = hypotheses(observe_luma(inner, profile=profile), keys, profile=profile)
         found += _in_pixels(tried, to_canvas, plane, inside="inside borders")
     if search == "full":
+        plain = whole_frame(base)
         for key, seen in zip(keys, aligned(chain([base], scales), keys, profile), strict=True):
-            tried = [Hypothesis(evidence, alignment, key, profile) for alignment, evidence in seen]
-            found += [
-                replace(each, alignment=replace(each.alignment, name=described(each.alignment)))
-                for each in _in_pixels(tried, whole, plane)
-            ]
+            for alignment, evidence in seen:
+                known = same_as(alignment, plain, profile.tile)
+                tried = [Hypothesis(evidence, alignment, key, profile)]
+                (each,) = _in_pixels(tried, whole, plane)
+                name = known.name if known else described(each.alignment)
+                found.append(replace(each, alignment=replace(each.alignment, name=name)))
     return found
 
 

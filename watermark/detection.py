@@ -80,6 +80,8 @@ class Detection:
         The registered marks that score highest, best first.
     log_trials : float
         Log of the number of decisions the first p-value is charged for.
+    alignments : int
+        How many alignments, over all keys, were decided on and are in that number.
     enough_short : int or None
         Where the verdict is ``inconclusive``: the short side, in pixels, at which this picture
         would about have shown a mark; None where its size is not what is in the way.
@@ -90,4 +92,5 @@ class Detection:
     found: tuple[Found, ...]
     candidates: tuple[Candidate, ...]
     log_trials: float
+    alignments: int = 1
     enough_short: int | None = None

@@ -13,18 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from watermark.align import Alignment
 from watermark.detect import Search, detect
 from watermark.detection import Detection, Found, Verdict
 from watermark.files import AnyPath
 from watermark.frame import Pixels
-from watermark.homography import apply, scaling
 from watermark.identify import Codebook
 from watermark.key import Key
 from watermark.picture import SMALLEST_READ
 from watermark.profile import DEFAULT, Profile
 from watermark.registry import Registry
-from watermark.residual import canonical_scale
 from watermark.stills import MAX_PIXELS, check_size, read
 from watermark.work import Mark, Work
 
@@ -36,8 +33,6 @@ __all__ = [
     "identify_pixels",
     "identify_still",
 ]
-
-_WHOLE = 2.0  # pixels of the grid: what is off the whole frame by less is the whole frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,7 +197,7 @@ def identify_pixels(
     Identification
     """
     if catalogue is None:
-        return _joined(detect(pixels, keys, search=search, profile=profile), {}, pixels, profile)
+        return _joined(detect(pixels, keys, search=search, profile=profile), {}, pixels)
     detection = detect(
         pixels,
         keys,
@@ -215,17 +210,14 @@ def identify_pixels(
     numbers |= {each.number for each in detection.candidates}
     # Nothing is asked about a picture in which nothing was found.
     known = catalogue.registry.lookup(sorted(numbers)) if detection.found else {}
-    return _joined(detection, known, pixels, profile)
+    return _joined(detection, known, pixels)
 
 
 def _joined(
-    detection: Detection, known: dict[int, tuple[Work, Mark]], pixels: Pixels, profile: Profile
+    detection: Detection, known: dict[int, tuple[Work, Mark]], pixels: Pixels
 ) -> Identification:
     height, width = pixels.shape[:2]
-    found = tuple(
-        _found(each, known, _named(each.alignment, (height, width), profile))
-        for each in detection.found
-    )
+    found = tuple(_found(each, known) for each in detection.found)
     rivals = tuple(
         Rival(*known[each.number], each.z) for each in detection.candidates if each.number in known
     )
@@ -245,21 +237,7 @@ def _joined(
     )
 
 
-def _named(alignment: Alignment, shape: tuple[int, int], profile: Profile) -> str:
-    """Return the name of an alignment: a search may come to the whole frame by its own way."""
-    outline = np.array(alignment.outline)
-    there = apply(np.array(alignment.matrix), outline)
-    scale = canonical_scale(shape, profile)
-    mirror = np.array([[-1.0, 0.0, shape[1]], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    for name, matrix in (("whole frame", np.eye(3)), ("mirrored", mirror)):
-        off = there - apply(scaling(scale) @ matrix, outline)
-        off -= profile.tile * np.rint(off.mean(axis=0) / profile.tile)  # the grid repeats
-        if np.abs(off).max() < _WHOLE:
-            return name
-    return alignment.name
-
-
-def _found(each: Found, known: dict[int, tuple[Work, Mark]], alignment: str) -> FoundMark:
+def _found(each: Found, known: dict[int, tuple[Work, Mark]]) -> FoundMark:
     work, mark = known.get(each.number, (None, None)) if each.named else (None, None)
     wrong = each.log_p_wrong_work
     return FoundMark(
@@ -273,7 +251,7 @@ def _found(each: Found, known: dict[int, tuple[Work, Mark]], alignment: str) -> 
         model_based=each.model_based,
         fingerprint=each.fingerprint,
         profile=each.profile,
-        alignment=alignment,
+        alignment=each.alignment.name,
         matrix=each.alignment.matrix,
         outline=each.alignment.outline,
     )
