@@ -11,20 +11,26 @@ ROOT = Path(__file__).parent.parent
 
 # Floor of each module of the library; a module imports from its own floor or below.
 FLOORS = {
-    0: {"allocator", "errors", "key", "coding", "profile", "frame", "evidence", "work", "rows"},
+    0: {"allocator", "errors", "key", "coding", "profile", "frame", "evidence", "work", "rows"}
+    | {"planes"},
     1: {"transform", "mask", "residual", "pattern", "align", "detection", "quality"}
     | {"identify", "signsum", "attribution", "decide"}
-    | {"homography", "spectrum", "search", "patches", "blocks", "track", "borders"},
-    2: {"blind", "leads", "embed", "detect", "overlay", "learned"},
-    3: {"formats", "picture", "quantisation", "savers", "stills", "video", "files"}
+    | {"homography", "spectrum", "search", "patches", "blocks", "track", "borders"}
+    | {"sequential"},
+    2: {"blind", "leads", "embed", "detect", "overlay", "learned"}
+    | {"moving", "clip", "timeline"},
+    3: {"formats", "picture", "quantisation", "savers", "stills", "files"}
+    | {"container", "codecs", "remux", "sequence", "decoding", "gate", "plot"}
     | {"database", "migrations", "intake", "columns", "registry"},
-    4: {"marking", "identification", "scan"},
+    4: {"marking", "identification", "filming", "clip_identification", "scan"},
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
 # Packages that one file each may import; the bench compares with everything.
 ONLY_IN = {
     "torch": {"watermark/learned.py"},
-    "av": {"watermark/video.py"},
+    "av": {
+        f"watermark/{name}.py" for name in ("container", "codecs", "remux", "sequence", "decoding")
+    },
     "pyvips": {"watermark/stills.py"},
     "sqlalchemy": {
         "watermark/database.py",

@@ -9,6 +9,7 @@ all of the mark (`watermark.track`).  What is returned is decided on and paid fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -50,7 +51,8 @@ _FINE = 0.64  # canvas pixels to one of the mark, under which a finer scale show
 _HARDLY = 0.3  # when less is, it is worth while to look for a strong perspective
 _ON_TOP = 0.75  # of its score that a second lead has at least, where a mark is known already
 _TOP = 4  # hypotheses of each kind, in each window
-_GUESSES, _GUESSES_WHOLE = 4, 12  # of them that are refined and placed
+_GUESSES_WHOLE = 12  # of those in a whole canvas that are refined and placed, and
+_GUESSES = 12  # of those in all windows of one size
 _BENT, _BENT_SIDE = 20, 192  # places where a strong perspective is looked for, pixels
 _NOTHING = 0.02  # energy of a residual pixel under which it is padding
 
@@ -110,6 +112,16 @@ def _windows(
             yield view, area, spectrum(part, (left + width / 2, top + height / 2))
 
 
+class _Guess(NamedTuple):
+    """One hypothesis of the linear part in one window, not yet looked into."""
+
+    score: float
+    turned: NDArray[np.float64]
+    seen: Spectrum
+    view: View
+    area: Area
+
+
 class _Search:
     """One search under one key: what is known so far."""
 
@@ -120,15 +132,19 @@ class _Search:
         self.tracks: list[tuple[View, Track]] = []
         self.scores: list[float] = []  # of the leads to them
         self.tried: list[Lead] = []  # followed already, also in vain
+        self.guesses: list[_Guess] = []  # in the windows of one scale, the best first
 
     def look(self, seen: Spectrum, view: View, area: Area) -> None:
         """Add what a window shows."""
-        whole = seen.size == view.canvas.shape
         guesses = similar(seen, self.lines, view.scales, top=_TOP)
-        if whole:
+        if seen.size == view.canvas.shape:
             guesses += stretched(seen, self.lines, view.scales, top=_TOP)
-        best = sorted(guesses, key=lambda each: -each[0])[: _GUESSES_WHOLE if whole else _GUESSES]
-        self._place(seen, view, area, np.array([turned for _, turned in best]))
+            best = sorted(guesses, key=lambda each: -each[0])[:_GUESSES_WHOLE]
+            self._place(seen, view, area, np.array([turned for _, turned in best]))
+        else:
+            # Most windows show nothing: what stands out among all of them is looked into.
+            self.guesses += [_Guess(score, turned, seen, view, area) for score, turned in guesses]
+            self.guesses = sorted(self.guesses, key=lambda each: -each.score)[:_GUESSES]
 
     def bend(self) -> None:
         """Look for what a strong perspective leaves of the pilot."""
@@ -153,7 +169,12 @@ class _Search:
         ]
 
     def follow(self) -> None:
-        """Follow what is sure."""
+        """Place the best guesses, and follow what is sure."""
+        areas = {id(each.seen): each for each in self.guesses}
+        for each in areas.values():
+            turned = [guess.turned for guess in self.guesses if guess.seen is each.seen]
+            self._place(each.seen, each.view, each.area, np.array(turned))
+        self.guesses = []
         self.leads = distinct(self.leads, self.profile)
         self._follow(_CERTAIN, _TRACKS)
 

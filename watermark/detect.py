@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,6 +36,7 @@ __all__ = [
     "observe_luma",
     "observe_scales",
     "read_back",
+    "reduced",
     "searched",
     "showable_z",
 ]
@@ -43,6 +45,7 @@ Search = Literal["fast", "full"]
 
 _WORTHWHILE = 0.62  # of a larger scale's short side that a picture must have, to gain from it
 _LARGEST_HELP = 512  # pixels: beyond it, more of them add nothing to a mark on a canonical grid
+_FINEST = 4  # times the canonical grid: the largest scale that is searched
 _SAFETY = 2.0  # z: a mark that would come out this much over the threshold would hardly be missed
 
 
@@ -67,7 +70,8 @@ def observe_luma(plane: Luma, *, profile: Profile = DEFAULT, factor: float = 1.0
     scale = canonical_scale(plane.shape, profile)
     canvas = whiten(to_canonical(plane, profile), profile, grown=scale)
     extent = (plane.shape[0] * scale, plane.shape[1] * scale)
-    return Observation(canvas, np.ones_like(canvas), extent, 1, name)
+    ones = np.broadcast_to(np.float32(1), canvas.shape)  # takes no room
+    return Observation(canvas, ones, extent, 1, name)
 
 
 def observe(frames: Iterable[Pixels], *, profile: Profile = DEFAULT) -> Observation:
@@ -106,9 +110,27 @@ def observe_scales(plane: Luma, *, profile: Profile = DEFAULT) -> Iterator[Obser
     short = min(plane.shape)
     for factor in (1, 2, 4):
         yield observe_luma(plane, profile=profile, factor=1 / factor)
-    for factor in (2, 4):
+    for factor in (_FINEST // 2, _FINEST):
         if short > _WORTHWHILE * factor * profile.short:
             yield observe_luma(plane, profile=profile, factor=factor)
+
+
+def reduced(pixels: Pixels, *, profile: Profile = DEFAULT) -> tuple[Pixels, int]:
+    """Average a very large picture over squares of whole pixels, finer than which none is searched.
+
+    Returns
+    -------
+    pixels : ndarray
+        The picture itself where it is no larger than that.
+    finer : int
+        Side of the squares, pixels.
+    """
+    finer = max(1, min(pixels.shape[:2]) // (_FINEST * profile.short))
+    if finer == 1:
+        return pixels, 1
+    height, width = (side // finer for side in pixels.shape[:2])
+    inner = pixels[: height * finer, : width * finer]
+    return np.asarray(cv2.resize(inner, (width, height), interpolation=cv2.INTER_AREA)), finer
 
 
 def hypotheses(
@@ -128,6 +150,7 @@ def searched(
     *,
     search: Search = "full",
     profile: Profile = DEFAULT,
+    finer: int = 1,
 ) -> list[Hypothesis]:
     """Fold a picture along every alignment that a search comes up with, under every key.
 
@@ -140,16 +163,20 @@ def searched(
         ``fast``: the whole frame, as it is and mirrored, also with borders of one tone taken off.
         ``full``: besides, wherever the pilot shows.
     profile : Profile
+    finer : int
+        Pixels of the picture, along a side, that were averaged to one of the plane.
 
     Returns
     -------
     list of Hypothesis
         Their alignments are in the picture's own pixels.
     """
-    whole = scaling(canonical_scale(plane.shape, profile))
+    own = scaling(1 / finer)
+    size = (plane.shape[1] * finer, plane.shape[0] * finer)
+    whole = scaling(canonical_scale(plane.shape, profile)) @ own
     scales = observe_scales(plane, profile=profile)
     base = next(scales)
-    found = _in_pixels(hypotheses(base, keys, profile=profile), whole, plane)
+    found = _in_pixels(hypotheses(base, keys, profile=profile), whole, size)
     box = inside_borders(plane)
     if box is not None:
         top, left, height, width = box
@@ -157,24 +184,24 @@ def searched(
         to_canvas = scaling(canonical_scale(inner.shape, profile))
         to_canvas = to_canvas @ affine(np.eye(2), np.array([left, top]), (0, 0))
         tried = hypotheses(observe_luma(inner, profile=profile), keys, profile=profile)
-        found += _in_pixels(tried, to_canvas, plane, inside="inside borders")
+        found += _in_pixels(tried, to_canvas @ own, size, inside="inside borders")
     if search == "full":
         plain = whole_frame(base)
         for key, seen in zip(keys, aligned(chain([base], scales), keys, profile), strict=True):
             for alignment, evidence in seen:
                 known = same_as(alignment, plain, profile.tile)
                 tried = [Hypothesis(evidence, alignment, key, profile)]
-                (each,) = _in_pixels(tried, whole, plane)
+                (each,) = _in_pixels(tried, whole, size)
                 name = known.name if known else described(each.alignment)
                 found.append(replace(each, alignment=replace(each.alignment, name=name)))
     return found
 
 
 def _in_pixels(
-    tried: Sequence[Hypothesis], to_canvas: Matrix, plane: Luma, *, inside: str = ""
+    tried: Sequence[Hypothesis], to_canvas: Matrix, size: tuple[int, int], *, inside: str = ""
 ) -> list[Hypothesis]:
     """Return hypotheses with alignments of the picture's pixels rather than a canvas."""
-    height, width = plane.shape
+    width, height = size
     result = []
     for each in tried:
         alignment = each.alignment.seen_from(to_canvas)
@@ -193,6 +220,7 @@ def detect(
     work_index: NDArray[np.integer] | None = None,
     search: Search = "full",
     profile: Profile = DEFAULT,
+    finer: int = 1,
 ) -> Detection:
     """Say whether a picture carries a mark of one of the keys, which, and how sure that is.
 
@@ -209,18 +237,22 @@ def detect(
     search : str
         How far to look for the mark: ``fast`` or ``full``, see `searched`.
     profile : Profile
+    finer : int
+        Side of the squares over which `pixels` were averaged already, see `reduced`.
 
     Returns
     -------
     Detection
     """
-    tried = searched(luma(pixels), keys, search=search, profile=profile)
+    pixels, more = reduced(pixels, profile=profile)
+    finer *= more
+    tried = searched(luma(pixels), keys, search=search, profile=profile, finer=finer)
     detection = decide(tried, codebook, work_index=work_index)
     if detection.verdict == "not-found":
         needed = needed_z(detection.log_trials) + _SAFETY
         shown = showable_z(pixels, profile=profile)
         if shown < needed:
-            size = enough_short(min(pixels.shape[:2]), shown, needed)
+            size = enough_short(min(pixels.shape[:2]) * finer, shown, needed)
             return replace(detection, verdict="inconclusive", enough_short=size)
     return detection
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from watermark.detect import Search, detect
+from watermark.detect import Search, detect, reduced
 from watermark.detection import Detection, Found, Verdict
 from watermark.files import AnyPath
 from watermark.frame import Pixels
@@ -167,7 +167,9 @@ def identify_still(
     """
     still = read(path, max_pixels=max_pixels)
     check_size(still.pixels.shape, name=path, smallest=SMALLEST_READ)
-    return identify_pixels(still.shown(), keys, catalogue, search=search, profile=profile)
+    pixels, finer = reduced(still.shown(), profile=profile)
+    del still  # a very large one is not needed any more, and the search needs the room
+    return identify_pixels(pixels, keys, catalogue, search=search, profile=profile, finer=finer)
 
 
 def identify_pixels(
@@ -177,6 +179,7 @@ def identify_pixels(
     *,
     search: Search = "full",
     profile: Profile = DEFAULT,
+    finer: int = 1,
 ) -> Identification:
     """Say what mark a picture carries and whose it is.
 
@@ -191,32 +194,36 @@ def identify_pixels(
     search : str
         How far to look for marks, ``fast`` or ``full``: see `watermark.detect.searched`.
     profile : Profile
+    finer : int
+        Side of the squares over which `pixels` were averaged already: what is told is in pixels of
+        the picture before that.
 
     Returns
     -------
     Identification
     """
-    if catalogue is None:
-        return _joined(detect(pixels, keys, search=search, profile=profile), {}, pixels)
+    size = (pixels.shape[1] * finer, pixels.shape[0] * finer)
     detection = detect(
         pixels,
         keys,
-        catalogue.codebook,
-        work_index=catalogue.work_index,
+        catalogue.codebook if catalogue else None,
+        work_index=catalogue.work_index if catalogue else None,
         search=search,
         profile=profile,
+        finer=finer,
     )
+    if catalogue is None:
+        return _joined(detection, {}, size)
     numbers = {each.number for each in detection.found}
     numbers |= {each.number for each in detection.candidates}
     # Nothing is asked about a picture in which nothing was found.
     known = catalogue.registry.lookup(sorted(numbers)) if detection.found else {}
-    return _joined(detection, known, pixels)
+    return _joined(detection, known, size)
 
 
 def _joined(
-    detection: Detection, known: dict[int, tuple[Work, Mark]], pixels: Pixels
+    detection: Detection, known: dict[int, tuple[Work, Mark]], size: tuple[int, int]
 ) -> Identification:
-    height, width = pixels.shape[:2]
     found = tuple(_found(each, known) for each in detection.found)
     rivals = tuple(
         Rival(*known[each.number], each.z) for each in detection.candidates if each.number in known
@@ -232,7 +239,7 @@ def _joined(
         found=found,
         candidates=rivals if unnamed else (),
         runner_up=next(others, None),
-        size=(width, height),
+        size=size,
         enough_short=detection.enough_short,
     )
 

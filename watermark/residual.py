@@ -107,6 +107,10 @@ def whiten(canvas: Luma, profile: Profile, *, grown: float = 1.0) -> Luma:
     if grown >= _GROWN:
         reach, near = reach + _FARTHER, near * _WIDER
     content = cv2.bilateralFilter(canvas, reach, profile.alike, near)
-    residual = canvas - np.asarray(content, np.float32)
-    energy = blur(residual * residual, profile.pool)
-    return np.asarray(residual / np.sqrt(energy + np.float32(profile.noise)), np.float32)
+    residual = np.asarray(content, np.float32)
+    np.subtract(canvas, residual, out=residual)
+    deviation = blur(residual * residual, profile.pool)
+    deviation += np.float32(profile.noise)
+    np.sqrt(deviation, out=deviation)
+    residual /= deviation
+    return residual

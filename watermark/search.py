@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from watermark.key import Key
 from watermark.pattern import pilot_lines
 from watermark.profile import Profile
-from watermark.spectrum import Spectrum
+from watermark.spectrum import CLIP, Spectrum
 
 __all__ = [
     "STEP",
@@ -43,8 +43,8 @@ __all__ = [
 
 STEP = 3.2  # of scale and angle, over the window's longer side: 0.6 of a line's width at 0.19 c/px
 _MOST_UNEQUAL = 2.4  # x scale over y scale, and the other way round
-_REACH = 4  # bins around a line's place that its peak is looked for in
-_WIDTHS = (3.0, 2.0, 1.5)  # bins: the peak is awaited more and more closely
+# Bins: the peak is awaited more and more closely, and looked for so far around its line's place.
+_WIDTHS = ((3.0, 4), (2.0, 3), (1.5, 3))
 _SAMPLED = 1.4  # bins in a frequency step of the window, for which those are meant
 _TRUST = 3.0  # power over its neighbourhood at which a peak counts half
 _LOUDEST = 4.0  # amplitude: a single line of the host does not place the grid
@@ -155,22 +155,24 @@ def polar_scores(
     x, y, height, count = _polar_grid(
         seen.shape, low, float(radii.max()) / scales.least, step, stretches
     )
-    polar = cv2.remap(
+    # Sums of as many lines as there are fit 16 bits, which are added twice as fast as floats.
+    unit = (2**16 - 1) / (len(radii) * CLIP)
+    power = cv2.remap(
         seen.smooth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1.0
     )
+    polar = (power * np.float32(unit)).astype(np.uint16)
     polar = np.concatenate([polar, polar], axis=1)  # half a turn later, the same
     polar = polar.reshape(len(stretches), height, 2 * count)
     sizes = min(int(np.log(scales.most / scales.least) / step) + 1, height)
     down = np.rint(np.log(radii / scales.most / low) / step).astype(int).tolist()
-    total = np.full((2, len(stretches), sizes, count), -float(len(radii)), np.float32)
+    total = np.zeros((2, len(stretches), sizes, count), np.uint16)
     for scores, mirror in zip(total, (1.0, -1.0), strict=True):
         angles = np.arctan2(lines.frequencies[:, 1], mirror * lines.frequencies[:, 0])
         right = (np.rint(angles / np.pi * count).astype(int) % count).tolist()
         for row, column in zip(down, right, strict=True):
             part = polar[:, row : row + sizes, column : column + count]
             scores[:, : part.shape[1]] += part
-    total /= len(radii)
-    return total
+    return total * np.float32(1 / (unit * len(radii))) - np.float32(1)
 
 
 def polar_map(
@@ -251,13 +253,13 @@ def refined(seen: Spectrum, lines: Lines, turned: NDArray[np.float64]) -> NDArra
 
     Least squares of the lines' places, each weighted by how far its peak stands out.
     """
-    steps = np.arange(-_REACH, _REACH + 1)
-    around = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
     scale = np.array(seen.shape[::-1], np.float64)
     unit = scale / np.array(seen.size[::-1]) / _SAMPLED
     ridge = 1e-5 * np.eye(2)
     power = seen.power.ravel()
-    for width in _WIDTHS:
+    for width, reach in _WIDTHS:
+        steps = np.arange(-reach, reach + 1)
+        around = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
         expected = seen.bins(np.einsum("cij,kj->cki", turned, lines.frequencies))
         bins = np.rint(expected)[:, :, None].astype(np.intp) + around
         places, _ = seen.places(bins[..., 0], bins[..., 1])
@@ -283,16 +285,20 @@ def seeds(
     waves, strength, turned = waves[best], strength[best], turned[best]
     waves = strength * np.exp(1j * np.angle(waves))
     both = np.concatenate([waves, waves.conj()]) * np.exp(-1j * lines.phases)
-    grid = np.zeros((len(both), _PLACES, _PLACES), np.complex64)
-    rows, columns = lines.lattice.T % _PLACES
-    for line, (row, column) in enumerate(zip(rows, columns, strict=True)):
-        grid[:, row, column] += both[:, line]
-    agreement = scipy.fft.fft2(grid).real.reshape(len(both), -1)
+    # The real part of a transform is that of the half that is symmetric, at half the cost.
+    grid = np.zeros((len(both), _PLACES, _PLACES // 2 + 1), np.complex64)
+    for sign, part in ((1, both.conj() / 2), (-1, both / 2)):
+        rows, columns = (sign * lines.lattice.T) % _PLACES
+        for line, (row, column) in enumerate(zip(rows, columns, strict=True)):
+            if column <= _PLACES // 2:
+                grid[:, row, column] += part[:, line]
+    places = (_PLACES, _PLACES)
+    agreement = scipy.fft.irfft2(grid, s=places, norm="forward").reshape(len(both), -1)
     highest = agreement.argmax(axis=1)
     scores = agreement[np.arange(len(both)), highest] / np.sqrt(len(lines.phases) / 2)
     signed = np.concatenate([turned, -turned])
-    places = np.stack([highest % _PLACES, highest // _PLACES], axis=1) * (tile / _PLACES) + 0.5
+    where = np.stack([highest % _PLACES, highest // _PLACES], axis=1) * (tile / _PLACES) + 0.5
     return [
-        Seed(float(scores[each]), signed[each], seen.centre, places[each])
+        Seed(float(scores[each]), signed[each], seen.centre, where[each])
         for each in np.argsort(-scores)[:top]
     ]

@@ -14,7 +14,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy.signal.windows import tukey
 
-__all__ = ["Spectrum", "spectrum", "windows"]
+__all__ = ["CLIP", "Spectrum", "spectrum", "windows"]
 
 _TAPER = 0.25  # share of each side that the window fades over
 # Transform over window: peaks are then sampled at three quarters of their width; large windows
@@ -22,7 +22,7 @@ _TAPER = 0.25  # share of each side that the window fades over
 _PADDED, _PADDED_LARGE, _LARGE = 1.4, 1.1, 500
 _LOCAL = 1 / 40  # of the transform: side of the average that power is divided by
 _BLUR = 0.6  # bins of the unpadded transform
-_CLIP = 8.0  # times the local mean: no single line of the host decides
+CLIP = 8.0  # times the local mean: no single line of the host decides
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +116,7 @@ def spectrum(part: NDArray[np.float32], centre: tuple[float, float]) -> Spectrum
     noise = cv2.blur(power, (side, side), borderType=cv2.BORDER_REFLECT) + np.float32(1e-6)
     power /= noise
     sigma = (_BLUR * columns / width, _BLUR * rows / height)
-    smooth = cv2.GaussianBlur(np.minimum(power, np.float32(_CLIP)), (5, 5), *sigma)
+    smooth = cv2.GaussianBlur(np.minimum(power, np.float32(CLIP)), (5, 5), *sigma)
     return Spectrum(
         centre,
         (height, width),
