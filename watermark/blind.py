@@ -52,7 +52,7 @@ _HARDLY = 0.3  # when less is, it is worth while to look for a strong perspectiv
 _ON_TOP = 0.75  # of its score that a second lead has at least, where a mark is known already
 _TOP = 4  # hypotheses of each kind, in each window
 _GUESSES_WHOLE = 12  # of those in a whole canvas that are refined and placed, and
-_GUESSES = 12  # of those in all windows of one size
+_GUESSES = 24  # of those in all windows of one size
 _BENT, _BENT_SIDE = 20, 192  # places where a strong perspective is looked for, pixels
 _NOTHING = 0.02  # energy of a residual pixel under which it is padding
 

@@ -68,7 +68,7 @@ def observe_luma(plane: Luma, *, profile: Profile = DEFAULT, factor: float = 1.0
     name = str(profile)
     profile = replace(profile, short=round(profile.short * factor))
     scale = canonical_scale(plane.shape, profile)
-    canvas = whiten(to_canonical(plane, profile), profile, grown=scale)
+    canvas = whiten(to_canonical(plane, profile), profile, grown=scale, finer=factor > 1)
     extent = (plane.shape[0] * scale, plane.shape[1] * scale)
     ones = np.broadcast_to(np.float32(1), canvas.shape)  # takes no room
     return Observation(canvas, ones, extent, 1, name)

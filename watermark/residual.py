@@ -18,6 +18,8 @@ from watermark.profile import Profile
 
 __all__ = ["blur", "canonical_scale", "from_canonical", "to_canonical", "whiten"]
 
+# On a canvas finer than the profile's grid marks are small and their neighbours near.
+_FINER_REACH, _NEARER = 5, 0.8
 # From so many canvas pixels to one of the picture the bilateral filter reaches farther: by so many
 # pixels in all, with a standard deviation so many times as large.
 _GROWN, _FARTHER, _WIDER = 1.5, 4, 1.5
@@ -85,7 +87,7 @@ def blur(image: Luma, sigma: float) -> Luma:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
 
 
-def whiten(canvas: Luma, profile: Profile, *, grown: float = 1.0) -> Luma:
+def whiten(canvas: Luma, profile: Profile, *, grown: float = 1.0, finer: bool = False) -> Luma:
     """Return the whitened residual of a canonical luma canvas, of the same shape.
 
     Parameters
@@ -95,6 +97,8 @@ def whiten(canvas: Luma, profile: Profile, *, grown: float = 1.0) -> Luma:
     grown : float
         Canvas pixels per pixel of the picture.  Where those are few, neighbours that say something
         new are farther away, and the filter reaches farther.
+    finer : bool
+        Whether the canvas is finer than the profile's own grid.
 
     Notes
     -----
@@ -106,6 +110,8 @@ def whiten(canvas: Luma, profile: Profile, *, grown: float = 1.0) -> Luma:
     reach, near = profile.reach, profile.near
     if grown >= _GROWN:
         reach, near = reach + _FARTHER, near * _WIDER
+    elif finer:
+        reach, near = _FINER_REACH, near * _NEARER
     content = cv2.bilateralFilter(canvas, reach, profile.alike, near)
     residual = np.asarray(content, np.float32)
     np.subtract(canvas, residual, out=residual)

@@ -129,13 +129,13 @@ def spectrum(part: NDArray[np.float32], centre: tuple[float, float]) -> Spectrum
 
 
 def windows(shape: tuple[int, int], side: int | None) -> list[tuple[int, int, int, int]]:
-    """Return (top, left, height, width) of windows that overlap by half; of one without a side."""
+    """Return (top, left, height, width) of windows that overlap by a third, or one without a side."""
     height, width = shape
     if side is None:
         return [(0, 0, height, width)]
     tall, wide = min(side, height), min(side, width)
     tops, lefts = (
-        np.linspace(0, total - part, 1 + -(-2 * (total - part) // part)).astype(int).tolist()
+        np.linspace(0, total - part, 1 + -(-3 * (total - part) // (2 * part))).astype(int).tolist()
         for total, part in ((height, tall), (width, wide))
     )
     return [(top, left, tall, wide) for top in tops for left in lefts]
