@@ -24,6 +24,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from bench.corpus import Picture, load
+from bench.large import peak_of_large
 from bench.report import provenance, table, write_lines
 from bench.stills import bench_key, registry
 from watermark.align import fold, whole_frame
@@ -168,6 +169,8 @@ def _measure(
         "identify one": _peak(lambda: codebook.rank(soft)),
         "identify in 64": _peak(lambda: codebook.rank(batch)),
         "decide": _peak(lambda: decide(tried, codebook)),
+        "50 megapixels, unmarked": peak_of_large(pixels, key.secret)[1],
+        "50 megapixels, marked": peak_of_large(marked, key.secret)[1],
         "whole process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     return times, memory
@@ -227,7 +230,7 @@ def main() -> None:
     print("\nThe parts:\n")
     rows = [(part, f"{1e3 * t.median:.2f}", f"{1e3 * t.least:.2f}") for part, t in parts.items()]
     print(table(("part", "median, ms", "least, ms"), rows))
-    print("\nMemory (registry and identification together: at most 300 MB):\n")
+    print("\nMemory (registry and identification together: at most 300 MB; 50 megapixels: 500):\n")
     print(table(("what", "MB"), [(what, f"{size / 1e6:.0f}") for what, size in memory.items()]))
     print(f"\nprofile {DEFAULT}")
     line: dict[str, Any] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from cli.files import (
     shortened,
     terminal_width,
 )
+from cli.marks import FilmSettings, Job, clock, film_options, mark_one_film, mark_one_still
 from cli.progress import Progress
 from cli.text import cells, echo_json, json_option, opened_registry, printable, registry_option
 from watermark.errors import RegistryError, UnknownWork, WatermarkError
@@ -26,7 +26,11 @@ from watermark.work import format_mark, parse_mark
 
 __all__ = ["embed"]
 
-_FIELDS = ("output", "work", "mark", "psnr", "ssim", "z")  # of a row, behind its file
+# Of a row, behind its file; the last ones of films only.
+_FIELDS = (
+    *("output", "work", "mark", "psnr", "ssim", "z"),
+    *("frames", "seconds", "weakest_z", "weakest_start", "encoder", "damaged", "skipped"),
+)
 _WEAKEST, _STRONGEST = 0.25, 2.0
 
 
@@ -67,7 +71,13 @@ def _strength(_: click.Context, __: click.Parameter, value: float) -> float:
     metavar="S",
     help="Amplitude, 0.25 to 2; 1 is what the mark was tuned for, and more may be seen.",
 )
+@film_options
 @click.option("-f", "--force", is_flag=True, help="Replace outputs that exist.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Skip what is done already: outputs that exist and show this mark.",
+)
 @max_pixels_option
 @registry_option
 @json_option
@@ -80,26 +90,35 @@ def embed(
     mark_text: str | None,
     quality: int | None,
     strength: float,
+    codec: str | None,
+    crf: float | None,
+    preset: str | None,
+    lossless: bool,
     force: bool,
+    resume: bool,
     max_pixels: int | None,
     registry: str | None,
     as_json: bool,
 ) -> None:
-    """Write marked copies of pictures.
+    """Write marked copies of pictures and films.
 
-    PNG, JPEG, WebP, TIFF and AVIF, single files or whole folders.  Each result is decoded again
-    before it is written, and a file whose own mark cannot be read back is an error.  What is
-    printed for a file compares it with its source: PSNR and SSIM of luma, and z, the strength
-    of the mark in standard deviations as a detector will see it.
+    PNG, JPEG, WebP, TIFF and AVIF, and films in MP4, MOV, MKV, WebM, MXF and more; single files or
+    whole folders.  Of a film only the luma of its video is changed: sound, subtitles, chapters and
+    all else go through as they are.  Each result is read back before it gets its name, and a file
+    whose own mark cannot be read is an error.  What is printed for a picture compares it with its
+    source: PSNR and SSIM of luma, and z, the strength of the mark in standard deviations as a
+    detector will see it; for a film, z of all of it and of its weakest ten seconds.
 
     \b
     Example:
       sukashi embed frames --work "Night Train" --key studio.key -o marked
+      sukashi embed film.mov --work "Night Train" --key studio.key -o marked.mov
     """
     from watermark.allocator import keep_freed_memory  # noqa: PLC0415 - slow, help needs none
     from watermark.files import plan_outputs  # noqa: PLC0415
+    from watermark.formats import is_film  # noqa: PLC0415
     from watermark.key import Key  # noqa: PLC0415
-    from watermark.marking import mark_still, required_z  # noqa: PLC0415
+    from watermark.marking import required_z  # noqa: PLC0415
     from watermark.stills import MAX_PIXELS  # noqa: PLC0415
 
     keep_freed_memory()
@@ -114,35 +133,23 @@ def embed(
         pairs = plan_outputs(files, output, on_error=failures)
         if not pairs and not failures.count:
             raise NoPictures(f"{printable(files[0])}: no pictures here; name files or a folder")
+        settings = FilmSettings(codec, crf, preset, lossless=lossless)
+        job = Job(key, number, opened, required, strength, force=force, resume=resume)
         for source, target in progress.over(pairs, lambda pair: pair[0].name):
             try:
-                marked = mark_still(
-                    source,
-                    target,
-                    key,
-                    number,
-                    registry=opened,
-                    required=required,
-                    strength=strength,
-                    quality=quality,
-                    max_pixels=named(max_pixels, MAX_PIXELS),
-                    replace=force,
-                )
+                if is_film(source):
+                    row = mark_one_film(source, target, job, settings, progress)
+                else:
+                    limit = named(max_pixels, MAX_PIXELS)
+                    row = mark_one_still(source, target, job, quality=quality, max_pixels=limit)
             except RegistryError:
                 raise
             except WatermarkError as error:
                 failures.add(os.fspath(source), error)
                 continue
             progress.clear()
-            row = {
-                "file": os.fspath(source),
-                "output": os.fspath(target),
-                "work": known.id,
-                "mark": format_mark(number),
-                "psnr": round(marked.psnr, 2) if math.isfinite(marked.psnr) else None,
-                "ssim": round(marked.ssim, 5),
-                "z": round(marked.z, 2),
-            }
+            whose = {"output": os.fspath(target), "work": known.id, "mark": format_mark(number)}
+            row = {"file": os.fspath(source)} | dict.fromkeys(_FIELDS) | whose | row
             if as_json:
                 echo_json(row)
             else:
@@ -164,7 +171,15 @@ def _chosen(numbers: list[int], text: str | None, work_id: str) -> int:
 
 def _tell(target: Path, row: dict[str, Any]) -> None:
     name = shortened(os.fspath(target))
-    psnr = "identical" if row["psnr"] is None else f"PSNR {row['psnr']:.1f} dB"
-    figures = f"{psnr}  SSIM {row['ssim']:.4f}  z {row['z']:.1f}"
+    if row["skipped"]:
+        figures = "done already"
+    elif row["frames"] is not None:
+        weakest = f"weakest {row['weakest_z']:.1f} from {clock(row['weakest_start'])}"
+        figures = f"{row['frames']:,} frames  z {row['z']:.1f}  {weakest}"
+        if row["damaged"]:
+            figures += f"  {row['damaged']:,} damaged"
+    else:
+        psnr = "identical" if row["psnr"] is None else f"PSNR {row['psnr']:.1f} dB"
+        figures = f"{psnr}  SSIM {row['ssim']:.4f}  z {row['z']:.1f}"
     fits = cells(name) + 2 + len(figures) <= terminal_width()
     click.echo(f"{name}  {figures}" if fits else f"{name}\n{figures}")

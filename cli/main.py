@@ -24,8 +24,8 @@ __all__ = ["COMMANDS", "main", "sukashi"]
 COMMANDS = {
     "key": "Make keys and show what names them.",
     "work": "Register works and their marks.",
-    "embed": "Write marked copies of pictures.",
-    "detect": "Say which pictures carry a mark, and whose.",
+    "embed": "Write marked copies of pictures and films.",
+    "detect": "Say which pictures and films carry a mark, and whose.",
 }
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 _CLOSED_PIPE = 141  # 128 + SIGPIPE

@@ -12,26 +12,37 @@ ROOT = Path(__file__).parent.parent
 # Floor of each module of the library; a module imports from its own floor or below.
 FLOORS = {
     0: {"allocator", "errors", "key", "coding", "profile", "frame", "evidence", "work", "rows"}
-    | {"planes"},
+    | {"planes", "scene"},
     1: {"transform", "mask", "residual", "pattern", "align", "detection", "quality"}
     | {"identify", "signsum", "attribution", "decide"}
     | {"homography", "spectrum", "search", "patches", "blocks", "track", "borders"}
     | {"sequential"},
-    2: {"blind", "leads", "embed", "detect", "overlay", "learned"}
-    | {"moving", "clip", "timeline"},
+    2: {"blind", "leads", "embed", "detect", "overlay", "learned"} | {"moving", "clip", "timeline"},
     3: {"formats", "picture", "quantisation", "savers", "stills", "files"}
     | {"container", "codecs", "remux", "sequence", "decoding", "gate", "plot"}
+    | {"videoinfo", "passthrough", "pipeline", "filmwriter", "hdr10"}
+    | {"numbered", "dpx", "exr"}
     | {"database", "migrations", "intake", "columns", "registry"},
-    4: {"marking", "identification", "filming", "clip_identification", "scan"},
+    4: {"marking", "identification", "filming", "clip_identification", "shots", "scan"},
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
 # Packages that one file each may import; the bench compares with everything.
 ONLY_IN = {
     "torch": {"watermark/learned.py"},
     "av": {
-        f"watermark/{name}.py" for name in ("container", "codecs", "remux", "sequence", "decoding")
+        f"watermark/{name}.py"
+        for name in (
+            "container",
+            "codecs",
+            "passthrough",
+            "filmwriter",
+            "remux",
+            "sequence",
+            "decoding",
+        )
     },
     "pyvips": {"watermark/stills.py"},
+    "OpenEXR": {"watermark/exr.py"},
     "sqlalchemy": {
         "watermark/database.py",
         "watermark/migrations.py",

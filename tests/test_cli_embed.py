@@ -23,7 +23,10 @@ from watermark.marking import Marked, mark_still, required_z
 from watermark.registry import open_registry
 from watermark.stills import Still, read, write
 
-FIELDS = ["file", "output", "work", "mark", "psnr", "ssim", "z"]
+FIELDS = [
+    *("file", "output", "work", "mark", "psnr", "ssim", "z"),
+    *("frames", "seconds", "weakest_z", "weakest_start", "encoder", "damaged", "skipped"),
+]
 
 
 def test_a_folder_is_mirrored_and_every_file_told(studio):

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import click
+import films
 import pytest
 from click.testing import CliRunner
 
@@ -66,6 +67,7 @@ def test_the_examples_run_one_after_the_other(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "frames").mkdir()
     shutil.copy(SAMPLES / "bbb-frame-001.jpg", "frames")
+    films.make(Path("film.mov"), size=(640, 360), ticks=8)
     of_commands = {" ".join(path[1:]): line for path, line in EXAMPLES}
     lines = dict.fromkeys(of_commands.pop(name) for name in WALK)
     lines |= dict.fromkeys(line for _, line in EXAMPLES)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from watermark.errors import MediaError, MediaTooLarge, OutputError, UnreadableMedia
-from watermark.files import Found, atomic_write, find_stills, plan_outputs, read_bytes, shown
+from watermark.files import Found, atomic_write, find_media, plan_outputs, read_bytes, shown
 
 
 def touch(*paths):
@@ -68,35 +68,35 @@ def relative(found):
 class TestFindStills:
     def test_folders_are_walked_in_sorted_order(self, tree):
         """Hidden names, other endings and links to folders are passed over."""
-        assert relative(find_stills([tree])) == ["a.JPG", "b.png", "sub/d.webp", "sub/e.tif"]
+        assert relative(find_media([tree])) == ["a.JPG", "b.png", "sub/d.webp", "sub/e.tif"]
 
     def test_named_files_are_always_tried(self, tree):
         """A named file is yielded whatever its ending, and even if there is none."""
         named = [tree / "notes.txt", tree / ".hidden.png", tree / "missing.png"]
-        assert [item.path for item in find_stills(named)] == named
-        assert list(find_stills([named[0]])) == [Found(named[0], Path("notes.txt"))]
+        assert [item.path for item in find_media(named)] == named
+        assert list(find_media([named[0]])) == [Found(named[0], Path("notes.txt"))]
 
     def test_several_folders_keep_their_names(self, tree, monkeypatch):
         """Folders with frames of the same names do not meet in the output."""
         touch(tree.parent / "other" / "a.JPG")
-        assert relative(find_stills([tree / "sub", tree.parent / "other"])) == [
+        assert relative(find_media([tree / "sub", tree.parent / "other"])) == [
             "sub/d.webp",
             "sub/e.tif",
             "other/a.JPG",
         ]
         monkeypatch.chdir(tree / "sub")
-        assert relative(find_stills([".", "../b.png"])) == ["sub/d.webp", "sub/e.tif", "b.png"]
+        assert relative(find_media([".", "../b.png"])) == ["sub/d.webp", "sub/e.tif", "b.png"]
 
     def test_the_output_folder_is_not_read_again(self, tree):
         touch(tree / "out" / "a.JPG")
-        assert "out/a.JPG" in relative(find_stills([tree]))
-        assert "out/a.JPG" not in relative(find_stills([tree], leave_out=tree / "sub" / "../out"))
+        assert "out/a.JPG" in relative(find_media([tree]))
+        assert "out/a.JPG" not in relative(find_media([tree], leave_out=tree / "sub" / "../out"))
 
     def test_strange_names(self, tmp_path):
         """Spaces, Japanese, line breaks and bytes that are not UTF-8 are names like others."""
         names = ["two words.png", "透かし.png", "line\nbreak.png", os.fsdecode(b"\xff\xfe.png")]
         touch(*(tmp_path / name for name in names))
-        found = relative(find_stills([tmp_path]))
+        found = relative(find_media([tmp_path]))
         assert sorted(found) == sorted(names)
         assert [shown(name) for name in names] == [
             "two words.png",
@@ -110,13 +110,13 @@ class TestFindStills:
         touch(as_nobody / "a.png", as_nobody / "closed" / "b.png", as_nobody / "d.png")
         (as_nobody / "closed").chmod(0)
         errors = []
-        assert relative(find_stills([as_nobody], on_error=errors.append)) == ["a.png", "d.png"]
+        assert relative(find_media([as_nobody], on_error=errors.append)) == ["a.png", "d.png"]
         (error,) = errors
         assert isinstance(error, UnreadableMedia)
         assert "closed" in str(error)
         with pytest.raises(UnreadableMedia, match="cannot list this folder"):
-            list(find_stills([as_nobody]))
-        assert relative(find_stills([as_nobody / "closed" / "b.png"])) == ["b.png"]
+            list(find_media([as_nobody]))
+        assert relative(find_media([as_nobody / "closed" / "b.png"])) == ["b.png"]
         (as_nobody / "closed").chmod(0o700)
 
 

@@ -1,8 +1,8 @@
 """Which files to work on, where their results go, and how a result gets its name.
 
 Folders are walked in sorted order without following links to folders; hidden names are skipped,
-and inside folders only names that end like a picture's are taken.  A file that is named is always
-tried: its content decides.
+and inside folders only names that end like a picture's or a film's are taken.  A file that is
+named is always tried: its content decides.
 
 Where results go (the option ``-o OUT``):
 
@@ -20,17 +20,19 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from watermark.errors import MediaError, MediaTooLarge, OutputError, UnreadableMedia
 
 __all__ = [
+    "ANIMATION_SUFFIXES",
+    "FILM_SUFFIXES",
     "STILL_SUFFIXES",
     "Found",
     "atomic_write",
-    "find_stills",
+    "find_media",
     "plan_outputs",
     "read_bytes",
     "shown",
@@ -39,6 +41,12 @@ __all__ = [
 STILL_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
 )
+FILM_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mxf", ".ts", ".m2ts", ".mts", ".mpg"}
+    | {".mpeg", ".vob", ".ogv", ".wmv", ".flv", ".nut", ".ivf", ".y4m"}
+)
+# With too few colours, or no luma plane: looked for marks in, but not marked.
+ANIMATION_SUFFIXES = frozenset({".gif", ".apng"})
 
 AnyPath = str | os.PathLike[str]
 OnError = Callable[[MediaError], None]
@@ -68,19 +76,22 @@ def shown(path: AnyPath) -> str:
     )
 
 
-def find_stills(
+def find_media(
     paths: Sequence[AnyPath],
     *,
+    suffixes: Collection[str] = STILL_SUFFIXES | FILM_SUFFIXES,
     leave_out: AnyPath | None = None,
     on_error: OnError | None = None,
 ) -> Iterator[Found]:
-    """Find the pictures named by `paths`, files as they are and folders with all below them.
+    """Find the pictures and films named by `paths`: files as they are, folders with all below.
 
     Parameters
     ----------
     paths : sequence of path
         In the order in which they are to be worked on.  A name that does not exist is yielded
         all the same, so that the reader of pictures says what is wrong with it.
+    suffixes : collection of str
+        What names in folders end with, in small letters.
     leave_out : path, optional
         The output folder: not entered when it lies inside an input folder.
     on_error : callable, optional
@@ -98,13 +109,17 @@ def find_stills(
         if _is_folder(path):
             # abspath gives "." and ".." a name, and does not follow links as resolve would.
             below = Path(Path(os.path.abspath(path)).name) if several else Path()  # noqa: PTH100
-            yield from _walk(path, below, outside, on_error)
+            yield from _walk(path, below, suffixes, outside, on_error)
         else:
             yield Found(path, Path(path.name))
 
 
 def _walk(
-    folder: Path, below: Path, outside: tuple[int, int] | None, on_error: OnError | None
+    folder: Path,
+    below: Path,
+    suffixes: Collection[str],
+    outside: tuple[int, int] | None,
+    on_error: OnError | None,
 ) -> Iterator[Found]:
     try:
         with os.scandir(folder) as listing:
@@ -124,8 +139,8 @@ def _walk(
             continue
         if entry.is_dir(follow_symlinks=False):
             if outside is None or _identity(path) != outside:
-                yield from _walk(path, below / entry.name, outside, on_error)
-        elif path.suffix.lower() in STILL_SUFFIXES and not _is_folder(path):
+                yield from _walk(path, below / entry.name, suffixes, outside, on_error)
+        elif path.suffix.lower() in suffixes and not _is_folder(path):
             yield Found(path, below / entry.name)
 
 
@@ -137,7 +152,7 @@ def plan_outputs(
     Parameters
     ----------
     paths : sequence of path
-        Files and folders, as for `find_stills`.
+        Files and folders, as for `find_media`.
     output : path
         A file or a folder by the rules above.  A trailing slash is seen only in a ``str``.
     on_error : callable, optional
@@ -160,7 +175,7 @@ def plan_outputs(
         raise OutputError(
             f"{shown(target)}: a file, but several results go here; name a folder with -o"
         )
-    found = list(find_stills(paths, leave_out=None if to_file else target, on_error=on_error))
+    found = list(find_media(paths, leave_out=None if to_file else target, on_error=on_error))
     inputs = {identity for item in found if (identity := _identity(item.path)) is not None}
     pairs: list[tuple[Path, Path]] = []
     taken: dict[str, Path] = {}

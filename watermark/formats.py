@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from watermark.errors import OutputError, UnreadableMedia, UnsupportedMedia
-from watermark.files import AnyPath, shown
+from watermark.files import FILM_SUFFIXES, AnyPath, shown
 
-__all__ = ["check_fits", "format_of", "is_animated_png", "is_lossless", "sniff"]
+__all__ = ["check_fits", "format_of", "is_animated_png", "is_film", "is_lossless", "sniff"]
 
 _ENDINGS = {
     ".png": "png",
@@ -33,6 +33,14 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"II+\0", "tiff"),  # BigTIFF
     (b"MM\0+", "tiff"),
 )
+_HEAD = 4096  # bytes: in a PNG that moves, acTL comes before them
+_WEBP_ANIMATED = 0x02
+# Matroska, MXF, ASF, Ogg, FLV, AVI, MPEG programme streams.
+_FILMS = (
+    *(b"\x1a\x45\xdf\xa3", b"\x06\x0e\x2b\x34", b"\x30\x26\xb2\x75"),
+    *(b"OggS", b"FLV\1", b"RIFF", b"\0\0\x01\xba"),
+)
+_QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip")
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
@@ -76,6 +84,34 @@ def sniff(data: bytes, name: str) -> str:
         f"{name}: this is no picture in PNG, JPEG, WebP, TIFF or AVIF; "
         "convert it to PNG, or leave it out"
     )
+
+
+def is_film(path: AnyPath) -> bool:
+    """Tell whether a file is to be read as a film: by its first bytes, else by its ending.
+
+    GIF, and WebP and PNG that move, count as films.
+    """
+    try:
+        if not Path(path).is_file():  # opening a pipe could wait for ever
+            return Path(path).suffix.lower() in FILM_SUFFIXES
+        with Path(path).open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        head = b""
+    if head[:3] == b"GIF":
+        return True
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return head[12:16] == b"VP8X" and bool(head[20:21] and head[20] & _WEBP_ANIMATED)
+    if head.startswith(_SIGNATURES[0][0]):
+        return is_animated_png(head)
+    if any(head.startswith(signature) for signature, _ in _SIGNATURES):
+        return False
+    if head[4:8] == b"ftyp":
+        brands = {head[at : at + 4] for at in range(8, min(int.from_bytes(head[:4]), 64), 4)}
+        return not brands & (_AVIF_BRANDS | _HEIC_BRANDS)
+    if head.startswith(_FILMS) or head[4:8] in _QUICKTIME:
+        return True
+    return Path(path).suffix.lower() in FILM_SUFFIXES
 
 
 def is_animated_png(data: bytes) -> bool:

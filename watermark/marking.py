@@ -13,10 +13,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from watermark.decide import needed_z
-from watermark.detect import read_back
+from watermark.align import fold, whole_frame
+from watermark.coding import codeword, decode
+from watermark.decide import needed_z, soft_word
+from watermark.detect import observe, read_back
 from watermark.embed import embed
-from watermark.errors import MarkNotReadable, OutputError
+from watermark.errors import MarkNotReadable, MediaError, OutputError
 from watermark.files import AnyPath, atomic_write, shown
 from watermark.formats import format_of
 from watermark.frame import luma
@@ -26,7 +28,7 @@ from watermark.quality import psnr, ssim
 from watermark.registry import Registry
 from watermark.stills import MAX_PIXELS, check_size, encode, read
 
-__all__ = ["Marked", "mark_still", "required_z"]
+__all__ = ["Marked", "is_marked_still", "mark_still", "required_z"]
 
 _ALIGNMENTS = 2  # a detector looks at the whole frame and at its mirror image
 # A registry grows after a file has been marked; the mark has to stand among this many at least.
@@ -136,3 +138,17 @@ def mark_still(
         if registry is not None:
             registry.record_marking(number, key.fingerprint, str(profile))
     return result
+
+
+def is_marked_still(
+    path: AnyPath, key: Key, number: int, required: float, *, profile: Profile = DEFAULT
+) -> bool:
+    """Say whether a picture that stands there already is a whole one that shows its mark."""
+    try:
+        pixels = read(path).shown()
+    except MediaError:
+        return False
+    observation = observe((pixels,), profile=profile)
+    soft = soft_word(fold(observation, whole_frame(observation)[0], key, profile), key, profile)
+    # A strong mark scores high for other numbers as well: it has to be this one.
+    return float(soft @ codeword(number)) >= required and int(decode(soft)[0]) == number
