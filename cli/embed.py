@@ -94,6 +94,7 @@ def embed(
     crf: float | None,
     preset: str | None,
     lossless: bool,
+    partial: bool,
     force: bool,
     resume: bool,
     max_pixels: int | None,
@@ -121,6 +122,8 @@ def embed(
     from watermark.marking import required_z  # noqa: PLC0415
     from watermark.stills import MAX_PIXELS  # noqa: PLC0415
 
+    settings = FilmSettings(codec, crf, preset, lossless=lossless, partial=partial)
+    settings.encoding()
     keep_freed_memory()
     key = Key.read(key_file)
     # Looking comes first: a registry that is missing or older is not made or changed in passing.
@@ -133,7 +136,6 @@ def embed(
         pairs = plan_outputs(files, output, on_error=failures)
         if not pairs and not failures.count:
             raise NoPictures(f"{printable(files[0])}: no pictures here; name files or a folder")
-        settings = FilmSettings(codec, crf, preset, lossless=lossless)
         job = Job(key, number, opened, required, strength, force=force, resume=resume)
         for source, target in progress.over(pairs, lambda pair: pair[0].name):
             try:

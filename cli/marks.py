@@ -12,8 +12,10 @@ import click
 
 from cli.interrupt import stop_if_interrupted
 from cli.progress import Progress
+from cli.text import printable
 
 if TYPE_CHECKING:
+    from watermark.codecs import Encoding
     from watermark.key import Key
     from watermark.registry import Registry
 
@@ -61,11 +63,32 @@ class FilmSettings:
     crf: float | None
     preset: str | None
     lossless: bool
+    partial: bool
+
+    def encoding(self) -> Encoding:
+        """Return them as the library takes them.
+
+        Raises
+        ------
+        click.UsageError
+            If they contradict each other.
+        """
+        from watermark.codecs import Encoding  # noqa: PLC0415 - slow
+
+        try:
+            return Encoding(self.codec, self.crf, self.preset, self.lossless)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
 
 
 def film_options(command: Command) -> Command:
-    """Add the options for films as the parameters `codec`, `crf`, `preset` and `lossless`."""
+    """Add the options for films, as parameters called like the fields of `FilmSettings`."""
     for option in (
+        click.option(
+            "--partial",
+            is_flag=True,
+            help="Films: write one that breaks off as far as it goes, rather than refuse it.",
+        ),
         click.option(
             "--lossless", is_flag=True, help="Films: code without loss (h264, hevc, vp9, ffv1)."
         ),
@@ -130,9 +153,16 @@ def mark_one_film(
     source: Path, target: Path, job: Job, settings: FilmSettings, progress: Progress
 ) -> dict[str, Any]:
     """Mark a film; return what is told of it."""
-    from watermark.codecs import Encoding  # noqa: PLC0415 - slow
+    from watermark.codecs import plan  # noqa: PLC0415 - slow
+    from watermark.container import probe  # noqa: PLC0415
+    from watermark.errors import UnsupportedMedia  # noqa: PLC0415
     from watermark.filming import is_marked, mark_film  # noqa: PLC0415
 
+    encoding = settings.encoding()
+    try:
+        plan(probe(source), encoding, suffix=target.suffix.lower())
+    except ValueError as error:  # what suits one film's codec may not suit the next one's
+        raise UnsupportedMedia(f"{printable(str(source))}: {error}") from error
     if job.resume and is_marked(target, job.key, job.number, job.required):
         return {"skipped": True}
 
@@ -152,7 +182,8 @@ def mark_one_film(
         registry=job.registry,
         required=job.required,
         strength=job.strength,
-        encoding=Encoding(settings.codec, settings.crf, settings.preset, settings.lossless),
+        encoding=encoding,
+        partial=settings.partial,
         replace=job.force,
         on_progress=told("marking"),
         on_check=told("checking"),

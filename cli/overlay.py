@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from watermark.identification import Identification
     from watermark.key import Key
 
-__all__ = ["check_overlay", "write_overlay"]
+__all__ = ["check_overlay", "check_plot", "write_overlay"]
 
 
 def check_overlay(output: str, files: Sequence[str], others: Sequence[str]) -> None:
@@ -42,6 +42,26 @@ def check_overlay(output: str, files: Sequence[str], others: Sequence[str]) -> N
     format_of(output)
     if any(_same(output, each) for each in (*files, *others)):
         raise OutputError(f"{printable(output)}: the overlay is an input file; name another")
+
+
+def check_plot(output: str, films: Sequence[str], others: Sequence[str]) -> None:
+    """Refuse what cannot be the plot of one film, before anything is done.
+
+    Raises
+    ------
+    click.UsageError
+        If there is not one film, or the ending is not .png.
+    OutputError
+        If `output` is one of the other files.
+    """
+    from watermark.errors import OutputError  # noqa: PLC0415 - slow, help needs none
+
+    if len(films) != 1 or Path(films[0]).is_dir():
+        raise click.UsageError("--plot draws one film; name one file")
+    if Path(output).suffix.lower() != ".png":
+        raise click.UsageError("--plot writes a PNG; let its name end in .png")
+    if any(_same(output, each) for each in (*films, *others)):
+        raise OutputError(f"{printable(output)}: the plot is an input file; name another")
 
 
 def _same(one: str, two: str) -> bool:

@@ -13,9 +13,9 @@ from cli.text import cells, fit, printable
 if TYPE_CHECKING:
     from watermark.identification import FoundMark, Identification, Rival
 
-__all__ = ["BLANK", "record", "tell"]
+__all__ = ["BLANK", "LABEL", "power", "record", "tell"]
 
-_LABEL = 12  # columns of the words at the left
+LABEL = 12  # columns of the words at the left
 _WHOLE = 0.9  # of the picture's area: an outline of so much is about all of it
 # What is told of each work that was found, and of the first one beside the verdict.
 _FIELDS = (
@@ -97,11 +97,11 @@ def tell(name: str, told: Identification, *, overlay: str | None = None) -> None
     """
     width = terminal_width()
     click.echo(shortened(name))
-    verdict = f"{told.verdict.replace('-', ' '):{_LABEL}}"
+    verdict = f"{told.verdict.replace('-', ' '):{LABEL}}"
     bold = told.verdict in {"detected", "indicated"}
     for place, (label, text) in enumerate(_lines(told, overlay)):
-        first = click.style(verdict, bold=bold) if place == 0 else f"{label:{_LABEL}}"
-        click.echo(f"  {first}  {_cut(text, width - _LABEL - 4)}".rstrip())
+        first = click.style(verdict, bold=bold) if place == 0 else f"{label:{LABEL}}"
+        click.echo(f"  {first}  {_cut(text, width - LABEL - 4)}".rstrip())
 
 
 def _cut(text: str, width: int) -> str:
@@ -135,7 +135,7 @@ def _lines(told: Identification, overlay: str | None) -> Iterator[tuple[str, str
         if each.model_based:
             yield "", "by a model, no bound"
         if each.log10_p_wrong_work is not None:
-            yield "wrong work", f"p = {_power(each.log10_p_wrong_work)}"
+            yield "wrong work", f"p = {power(each.log10_p_wrong_work)}"
         outline = [] if overlay is None else [f"outline {place + 1}"]
         how = [] if each.alignment == "whole frame" else [each.alignment]
         if where := outline + how + _place(each, told.size):
@@ -166,9 +166,9 @@ def _place(each: FoundMark, size: tuple[int, int]) -> list[str]:
 
 
 def _presence(each: FoundMark | Identification) -> str:
-    return f"p = {_power(each.log10_p)}, z {each.z:.1f}"
+    return f"p = {power(each.log10_p)}, z {each.z:.1f}"
 
 
-def _power(log10: float) -> str:
+def power(log10: float) -> str:
     """Write a probability by its logarithm: 10^−57.3, and plainly where it is near 1."""
     return f"10^{log10:.1f}" if log10 <= -3 else f"{10**log10:.2g}"

@@ -17,11 +17,12 @@ FLOORS = {
     | {"identify", "signsum", "attribution", "decide"}
     | {"homography", "spectrum", "search", "patches", "blocks", "track", "borders"}
     | {"sequential"},
-    2: {"blind", "leads", "embed", "detect", "overlay", "learned"} | {"moving", "clip", "timeline"},
+    2: {"blind", "leads", "embed", "detect", "overlay", "learned"}
+    | {"moving", "reel", "clip", "timeline", "tally"},
     3: {"formats", "picture", "quantisation", "savers", "stills", "files"}
     | {"container", "codecs", "remux", "sequence", "decoding", "gate", "plot"}
     | {"videoinfo", "passthrough", "pipeline", "filmwriter", "hdr10"}
-    | {"numbered", "dpx", "exr"}
+    | {"footage", "rasters", "numbered", "dpx", "exr", "scene"}
     | {"database", "migrations", "intake", "columns", "registry"},
     4: {"marking", "identification", "filming", "clip_identification", "shots", "scan"},
 }

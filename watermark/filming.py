@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +24,7 @@ from watermark.detect import observe_luma
 from watermark.errors import MarkNotReadable, MediaError, OutputError
 from watermark.evidence import Evidence
 from watermark.files import AnyPath, atomic_write, shown
-from watermark.frame import Luma
+from watermark.footage import as_shown
 from watermark.key import Key
 from watermark.marking import required_z
 from watermark.moving import MovieMarker
@@ -105,6 +104,7 @@ def mark_film(
     profile: Profile = DEFAULT,
     strength: float = 1.0,
     encoding: Encoding | None = None,
+    partial: bool = False,
     replace: bool = False,
     on_progress: OnProgress | None = None,
     on_check: OnProgress | None = None,
@@ -127,6 +127,8 @@ def mark_film(
         Factor on the amplitude; 1 is the profile's own.
     encoding : Encoding, optional
         By default the source's codec at visually lossless quality.
+    partial : bool
+        Whether a source that breaks off is written as far as it goes, rather than refused.
     replace : bool
         Whether a file that stands at `output` may be replaced.
     on_progress, on_check : callable, optional
@@ -160,7 +162,15 @@ def mark_film(
         ).mark
 
     with atomic_write(output, replace=replace) as temporary:
-        done = transcode(source, temporary, marker, encoding=encoding, on_progress=on_progress)
+        done = transcode(
+            source,
+            temporary,
+            marker,
+            encoding=encoding,
+            partial=partial,
+            name=output,
+            on_progress=on_progress,
+        )
         try:
             seen = read_back_film(temporary, key, number, profile=profile, on_progress=on_check)
         except MediaError as error:
@@ -257,7 +267,7 @@ def _stretches(
             on_progress(time, info.duration)
         if first:
             begin, first = time, False
-        seen = observe_luma(_as_shown(plane, info), profile=profile)
+        seen = observe_luma(as_shown(plane, info.format, info.shown), profile=profile)
         folded = fold(seen, whole_frame(seen)[0], key, profile)
         if evidence is not None and time >= begin + _STRETCH:
             if held is not None:
@@ -269,12 +279,3 @@ def _stretches(
         yield held[0], held[1] + evidence
     elif evidence is not None:
         yield begin, evidence
-
-
-def _as_shown(plane: Plane, info: VideoInfo) -> Luma:
-    """Return the luma of a stored plane upright and in square pixels."""
-    luma = info.format.to_luma(info.shown.upright(plane))
-    height, width = info.shown.size(info.height, info.width)
-    if luma.shape != (height, width):
-        luma = np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_CUBIC))
-    return luma

@@ -33,8 +33,10 @@ class FilmWriter:
         options: dict[str, str],
         info: VideoInfo,
         planned: EncoderPlan,
+        *,
+        name: AnyPath | None = None,
     ) -> None:
-        self.name, self.info, self.plan = shown(path), info, planned
+        self.name, self.info, self.plan = shown(name or path), info, planned
         self.frames, self.reached = 0, 0.0
         self._last: int | None = None
         self._durations: dict[int, int] = {}

@@ -30,8 +30,10 @@ __all__ = [
     "FoundMark",
     "Identification",
     "Rival",
+    "found_mark",
     "identify_pixels",
     "identify_still",
+    "joined",
 ]
 
 
@@ -213,18 +215,18 @@ def identify_pixels(
         finer=finer,
     )
     if catalogue is None:
-        return _joined(detection, {}, size)
+        return joined(detection, {}, size)
     numbers = {each.number for each in detection.found}
     numbers |= {each.number for each in detection.candidates}
     # Nothing is asked about a picture in which nothing was found.
     known = catalogue.registry.lookup(sorted(numbers)) if detection.found else {}
-    return _joined(detection, known, size)
+    return joined(detection, known, size)
 
 
-def _joined(
+def joined(
     detection: Detection, known: dict[int, tuple[Work, Mark]], size: tuple[int, int]
 ) -> Identification:
-    found = tuple(_found(each, known) for each in detection.found)
+    found = tuple(found_mark(each, known) for each in detection.found)
     rivals = tuple(
         Rival(*known[each.number], each.z) for each in detection.candidates if each.number in known
     )
@@ -244,7 +246,7 @@ def _joined(
     )
 
 
-def _found(each: Found, known: dict[int, tuple[Work, Mark]]) -> FoundMark:
+def found_mark(each: Found, known: dict[int, tuple[Work, Mark]]) -> FoundMark:
     work, mark = known.get(each.number, (None, None)) if each.named else (None, None)
     wrong = each.log_p_wrong_work
     return FoundMark(

@@ -140,7 +140,7 @@ def _pairs(first: Luma, second: Luma, *, axis: int) -> Luma:
 
 def features(seen: Activity, short: int) -> NDArray[np.float32]:
     """Return the features of log J, shape (7, h/4, w/4), the last one constant."""
-    bright = np.log(seen.mean + 10)
+    bright = np.log(np.maximum(seen.mean, 0) + 10)  # films go below black
     size = np.full_like(bright, np.log(min(short, _LARGEST_SHORT) / REFERENCE_SHORT))
     texture, structure = np.log(seen.texture + 0.5), np.log(seen.structure + 0.5)
     blank = np.exp(seen.texture * np.float32(-1 / _BLANK))

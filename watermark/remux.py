@@ -88,6 +88,7 @@ def transcode(
     *,
     encoding: Encoding | None = None,
     partial: bool = False,
+    name: AnyPath | None = None,
     on_progress: Callable[[float, float | None], None] | None = None,
 ) -> Transcoded:
     """Write a copy of a film in which each luma plane went through a function.
@@ -104,6 +105,8 @@ def transcode(
     encoding : Encoding, optional
     partial : bool
         Whether a source that breaks off is written as far as it goes, rather than refused.
+    name : path, optional
+        What messages call the output; by default its path.
     on_progress : callable, optional
         Takes the seconds written and the whole length, if that is known.
 
@@ -118,7 +121,7 @@ def transcode(
     ValueError
         If settings contradict each other, or the marked plane has another shape or type.
     """
-    muxer = muxer_of(output)
+    muxer = muxer_of(name or output)
     info = probe(source)
     planned = plan(info, encoding or Encoding(), suffix=Path(output).suffix.lower())
     steps = [] if mark is None else [_marking(mark(info), info)]
@@ -127,7 +130,7 @@ def transcode(
         kept = kept_streams(container, stream)
         check_holds(container, kept, muxer, info.name)
         options = muxer_options(container, muxer)
-        with FilmWriter(output, muxer, options, info, planned) as writer:
+        with FilmWriter(output, muxer, options, info, planned, name=name) as writer:
             places = {}
             for item in sorted([*kept, stream], key=lambda item: item.index):
                 if item is stream:

@@ -1,0 +1,124 @@
+"""How a verdict on a film is told: a picture's row and lines, and what is when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.files import terminal_width
+from cli.interrupt import stop_if_interrupted
+from cli.marks import clock
+from cli.progress import Progress
+from cli.text import fit, printable
+from cli.verdict import LABEL, power, record, tell
+
+if TYPE_CHECKING:
+    from watermark.clip_identification import ClipIdentification, Part, Seen
+    from watermark.identification import FoundMark
+
+__all__ = ["film_record", "live", "tell_film", "write_timeline"]
+
+_UNMARKED = "no mark"
+
+
+def live(progress: Progress) -> Callable[[Seen], None]:
+    """Return what shows, on a terminal, how far the reading of a film has come."""
+
+    def show(seen: Seen) -> None:
+        stop_if_interrupted()
+        whole = "" if seen.duration is None else f" of {clock(seen.duration)}"
+        progress.tell(f"{clock(seen.seconds)}{whole}, z {seen.z:.1f}")
+
+    return show
+
+
+def film_record(told: ClipIdentification) -> dict[str, Any]:
+    """Return what is told of a film as the row for scripts, its file left out."""
+    return {
+        **record(told.whole),
+        "duration": None if told.duration is None else round(told.duration, 3),
+        "seconds": round(told.seconds, 3),
+        "frames": told.frames,
+        "looks": told.looks,
+        "key_frames": told.key_frames,
+        "damaged": told.damaged,
+        "timeline": [_part(each) for each in told.parts],
+        "points": [[round(time, 3), round(value, 3) + 0.0] for time, value in told.points],
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    mark = part.mark
+    work = mark.work if mark is not None else None
+    # The number of a work that may not be named would name it.
+    number = None if mark is None or (mark.registered and work is None) else mark.number
+    return {
+        "start": round(part.start, 3),
+        "end": round(part.end, 3),
+        "marked": mark is not None,
+        "work": work.id if work else None,
+        "title": work.title if work else None,
+        "mark": None if number is None else f"{number:012x}",
+        "log10_p": None if mark is None else round(mark.log10_p, 3) + 0.0,
+        "z": None if mark is None else round(mark.z, 3) + 0.0,
+        "alignment": None if mark is None else mark.alignment,
+    }
+
+
+def tell_film(name: str, told: ClipIdentification) -> None:
+    """Print a picture's lines, then the timeline."""
+    tell(name, told.whole)
+    width = terminal_width() - LABEL - 4
+    whole = "" if told.duration is None else f" of {clock(told.duration)}"
+    kind = "key frame" if told.key_frames else "frame"
+    plural = "" if told.frames == 1 else "s"
+    lines = [("read", f"{told.frames:,} {kind}{plural}, to {clock(told.seconds)}{whole}")]
+    if told.damaged:
+        lines.append(("damaged", f"{told.damaged:,} packets could not be decoded"))
+    for place, part in enumerate(told.parts):
+        text = f"{_moment(part.start)} to {_moment(part.end)}  {_named(part.mark)}"
+        lines.append(("" if place else "timeline", text))
+    for label, text in lines:
+        told_text = printable(text)
+        click.echo(f"  {label:{LABEL}}  {fit(told_text, width).rstrip()}")
+
+
+def _moment(seconds: float) -> str:
+    """Write a time as on a player, with tenths of a second."""
+    tenths = round(10 * seconds)
+    return f"{clock(tenths // 10)}.{tenths % 10}"
+
+
+def _named(mark: FoundMark | None) -> str:
+    if mark is None:
+        return _UNMARKED
+    if mark.work is not None:
+        name = mark.work.title
+    elif mark.registered:
+        name = "a registered work"
+    else:
+        name = f"mark {mark.number:012x}"
+    return f"{name}  p = {power(mark.log10_p)}"
+
+
+def write_timeline(output: str, told: ClipIdentification) -> None:
+    """Draw the timeline of a film.
+
+    Raises
+    ------
+    OutputError
+        If the picture cannot be written.
+    """
+    from watermark.plot import Band, legend_name, write_plot  # noqa: PLC0415 - slow
+
+    def name(mark: FoundMark | None) -> str | None:
+        if mark is None:
+            return None
+        if mark.work is None:
+            return "a registered work" if mark.registered else f"{mark.number:012x}"
+        return legend_name(mark.work.title, mark.work.id)
+
+    bands = [Band(part.start, part.end, name(part.mark)) for part in told.parts]
+    write_plot(output, told.points, bands, duration=told.duration or told.seconds)
