@@ -12,6 +12,8 @@ import sys
 _EXPERIMENTS = {
     "stills": ("bench.stills", "attacks over pictures: how many marks are found"),
     "geometry": ("bench.geometry", "crops, rotations, warps and frames: how many are found"),
+    "video": ("bench.video", "films: codecs, edits and a minute of others: how many are found"),
+    "growth": ("bench.growth", "how much larger marked films are at equal x264 CRF"),
     "fidelity": ("bench.fidelity", "what a mark costs: PSNR, SSIM, the flats, JOD"),
     "visibility": ("bench.visibility", "fit the mask to what ColorVideoVDP says"),
     "speed": ("bench.speed", "time and memory on one core"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,18 +18,31 @@ from cli.files import (
     shortened,
     terminal_width,
 )
-from cli.marks import FilmSettings, Job, clock, film_options, mark_one_film, mark_one_still
+from cli.marks import (
+    FilmSettings,
+    Job,
+    clock,
+    film_options,
+    mark_one_film,
+    mark_one_shot,
+    mark_one_still,
+    plan_shots,
+)
 from cli.progress import Progress
 from cli.text import cells, echo_json, json_option, opened_registry, printable, registry_option
 from watermark.errors import RegistryError, UnknownWork, WatermarkError
 from watermark.work import format_mark, parse_mark
+
+if TYPE_CHECKING:
+    from watermark.numbered import Pattern
 
 __all__ = ["embed"]
 
 # Of a row, behind its file; the last ones of films only.
 _FIELDS = (
     *("output", "work", "mark", "psnr", "ssim", "z"),
-    *("frames", "seconds", "weakest_z", "weakest_start", "encoder", "damaged", "skipped"),
+    *("frames", "seconds", "weakest_z", "weakest_start", "weakest_frame"),
+    *("encoder", "damaged", "skipped"),
 )
 _WEAKEST, _STRONGEST = 0.25, 2.0
 
@@ -38,6 +51,17 @@ def _strength(_: click.Context, __: click.Parameter, value: float) -> float:
     if not _WEAKEST <= value <= _STRONGEST:  # says no to NaN too
         raise click.BadParameter(f"{value:g} is not between {_WEAKEST:g} and {_STRONGEST:g}")
     return value
+
+
+def _frame_range(
+    _: click.Context, __: click.Parameter, value: str | None
+) -> tuple[int | None, int | None]:
+    if value is None:
+        return None, None
+    found = re.fullmatch(r"(\d+)-(\d+)", value)
+    if not found or int(found[1]) > int(found[2]):
+        raise click.BadParameter(f"{value!r} is not a range such as 1001-1120")
+    return int(found[1]), int(found[2])
 
 
 @click.command()
@@ -72,6 +96,18 @@ def _strength(_: click.Context, __: click.Parameter, value: float) -> float:
     help="Amplitude, 0.25 to 2; 1 is what the mark was tuned for, and more may be seen.",
 )
 @film_options
+@click.option(
+    "--frames",
+    "frame_range",
+    callback=_frame_range,
+    metavar="A-B",
+    help="Sequences: only these numbers, such as 1001-1120; all unless said otherwise.",
+)
+@click.option(
+    "--shots",
+    is_flag=True,
+    help="Numbered PNG and TIFF files in folders are sequences, as EXR and DPX always are.",
+)
 @click.option("-f", "--force", is_flag=True, help="Replace outputs that exist.")
 @click.option(
     "--resume",
@@ -95,6 +131,8 @@ def embed(
     preset: str | None,
     lossless: bool,
     partial: bool,
+    frame_range: tuple[int | None, int | None],
+    shots: bool,
     force: bool,
     resume: bool,
     max_pixels: int | None,
@@ -103,23 +141,26 @@ def embed(
 ) -> None:
     """Write marked copies of pictures and films.
 
-    PNG, JPEG, WebP, TIFF and AVIF, and films in MP4, MOV, MKV, WebM, MXF and more; single files or
-    whole folders.  Of a film only the luma of its video is changed: sound, subtitles, chapters and
-    all else go through as they are.  Each result is read back before it gets its name, and a file
-    whose own mark cannot be read is an error.  What is printed for a picture compares it with its
-    source: PSNR and SSIM of luma, and z, the strength of the mark in standard deviations as a
-    detector will see it; for a film, z of all of it and of its weakest ten seconds.
+    PNG, JPEG, WebP, TIFF and AVIF, films in MP4, MOV, MKV, WebM, MXF and more, and image sequences
+    in PNG, TIFF, EXR and DPX; single files, patterns or whole folders.  Of a film only the luma of
+    its video is changed: sound, subtitles, chapters and all else go through as they are.  Each
+    result is read back before it gets its name, and a file whose own mark cannot be read is an
+    error.  What is printed for a picture compares it with its source: PSNR and SSIM of luma, and z,
+    the strength of the mark in standard deviations as a detector will see it; for a film, z of all
+    of it and of its weakest ten seconds, for a sequence that of its weakest frame.
 
     \b
     Example:
       sukashi embed frames --work "Night Train" --key studio.key -o marked
       sukashi embed film.mov --work "Night Train" --key studio.key -o marked.mov
+      sukashi embed shot_%05d.exr --work "Night Train" --key studio.key -o marked_%05d.exr
     """
     from watermark.allocator import keep_freed_memory  # noqa: PLC0415 - slow, help needs none
     from watermark.files import plan_outputs  # noqa: PLC0415
     from watermark.formats import is_film  # noqa: PLC0415
     from watermark.key import Key  # noqa: PLC0415
     from watermark.marking import required_z  # noqa: PLC0415
+    from watermark.numbered import Pattern  # noqa: PLC0415
     from watermark.stills import MAX_PIXELS  # noqa: PLC0415
 
     settings = FilmSettings(codec, crf, preset, lossless=lossless, partial=partial)
@@ -133,25 +174,39 @@ def embed(
         required = required_z(opened.count_marks())
     with opened_registry(registry) as opened, Progress() as progress:
         failures = Failures(progress, dict.fromkeys(_FIELDS) if as_json else None)
-        pairs = plan_outputs(files, output, on_error=failures)
+        sequences, rest = plan_shots(files, output, stills=shots, on_error=failures)
+        pairs: list[tuple[Any, Any]] = [*sequences]
+        if rest:
+            pairs += [
+                (source, target)
+                for source, target in plan_outputs(rest, output, on_error=failures)
+                if not any(
+                    source.parent == each.folder and each.number(source.name) is not None
+                    for each, _ in sequences
+                )
+            ]
         if not pairs and not failures.count:
             raise NoPictures(f"{printable(files[0])}: no pictures here; name files or a folder")
         job = Job(key, number, opened, required, strength, force=force, resume=resume)
-        for source, target in progress.over(pairs, lambda pair: pair[0].name):
+        for source, target in progress.over(pairs, lambda pair: Path(str(pair[0])).name):
+            limit = named(max_pixels, MAX_PIXELS)
             try:
-                if is_film(source):
+                if isinstance(source, Pattern):
+                    row = mark_one_shot(
+                        source, target, job, progress, frames=frame_range, max_pixels=limit
+                    )
+                elif is_film(source):
                     row = mark_one_film(source, target, job, settings, progress)
                 else:
-                    limit = named(max_pixels, MAX_PIXELS)
                     row = mark_one_still(source, target, job, quality=quality, max_pixels=limit)
             except RegistryError:
                 raise
             except WatermarkError as error:
-                failures.add(os.fspath(source), error)
+                failures.add(str(source), error)
                 continue
             progress.clear()
-            whose = {"output": os.fspath(target), "work": known.id, "mark": format_mark(number)}
-            row = {"file": os.fspath(source)} | dict.fromkeys(_FIELDS) | whose | row
+            whose = {"output": str(target), "work": known.id, "mark": format_mark(number)}
+            row = {"file": str(source)} | dict.fromkeys(_FIELDS) | whose | row
             if as_json:
                 echo_json(row)
             else:
@@ -171,12 +226,14 @@ def _chosen(numbers: list[int], text: str | None, work_id: str) -> int:
     return number
 
 
-def _tell(target: Path, row: dict[str, Any]) -> None:
-    name = shortened(os.fspath(target))
+def _tell(target: Path | Pattern, row: dict[str, Any]) -> None:
+    name = shortened(str(target))
     if row["skipped"]:
         figures = "done already"
     elif row["frames"] is not None:
-        weakest = f"weakest {row['weakest_z']:.1f} from {clock(row['weakest_start'])}"
+        where = row["weakest_frame"]
+        place = f"in {where}" if where is not None else f"from {clock(row['weakest_start'])}"
+        weakest = f"weakest {row['weakest_z']:.1f} {place}"
         figures = f"{row['frames']:,} frames  z {row['z']:.1f}  {weakest}"
         if row["damaged"]:
             figures += f"  {row['damaged']:,} damaged"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,24 @@ import click
 from cli.interrupt import stop_if_interrupted
 from cli.progress import Progress
 from cli.text import printable
+from watermark.errors import WatermarkError
 
 if TYPE_CHECKING:
     from watermark.codecs import Encoding
     from watermark.key import Key
+    from watermark.numbered import Pattern
     from watermark.registry import Registry
 
-__all__ = ["FilmSettings", "Job", "clock", "film_options", "mark_one_film", "mark_one_still"]
+__all__ = [
+    "FilmSettings",
+    "Job",
+    "clock",
+    "film_options",
+    "mark_one_film",
+    "mark_one_shot",
+    "mark_one_still",
+    "plan_shots",
+]
 
 # As `watermark.codecs.CODECS` has them, which is slow to import; a test compares the two.
 CODECS = ("h264", "hevc", "av1", "vp9", "prores", "dnxhr", "ffv1", "mpeg2")
@@ -197,4 +209,95 @@ def mark_one_film(
         "encoder": marked.encoder,
         "damaged": marked.damaged,
         "skipped": False,
+    }
+
+
+def plan_shots(
+    files: Sequence[str], output: str, *, stills: bool, on_error: Callable[[WatermarkError], None]
+) -> tuple[list[tuple[Pattern, Pattern]], list[str]]:
+    """Find the image sequences that were named, and where their frames go.
+
+    Parameters
+    ----------
+    files : sequence of str
+        Patterns, files and folders.
+    output : str
+        A pattern where one sequence is named, else a folder.
+    stills : bool
+        Whether numbered PNG and TIFF files in folders are sequences too, as EXR and DPX are.
+    on_error : callable
+        Takes the error for each folder that cannot be listed.
+
+    Returns
+    -------
+    pairs : list of (Pattern, Pattern)
+    rest : list of str
+        What is left of `files`: no pattern.
+    """
+    from watermark.errors import OutputError  # noqa: PLC0415 - slow
+    from watermark.numbered import Pattern, group, is_pattern  # noqa: PLC0415
+
+    patterns = [Pattern.parse(file) for file in files if is_pattern(file)]
+    rest = [file for file in files if not is_pattern(file)]
+    if is_pattern(output):
+        if len(patterns) != 1 or rest:
+            raise OutputError(
+                f"{printable(output)}: a pattern takes the frames of one sequence; "
+                "name a folder with -o"
+            )
+        return [(patterns[0], Pattern.parse(output))], rest
+    target = Path(output)
+    pairs = [(each, replace(each, folder=target)) for each in patterns]
+    for folder in (Path(file) for file in rest if Path(file).is_dir()):
+        try:
+            below = group(folder)[0]
+        except WatermarkError as error:
+            on_error(error)
+            continue
+        name = Path(os.path.abspath(folder)).name if len(files) > 1 else ""  # noqa: PTH100
+        for each in below:
+            if stills or each.suffix.lower() in {".exr", ".dpx"}:
+                place = target / name / each.folder.relative_to(folder)
+                if not each.folder.is_relative_to(target) or target == folder:
+                    pairs.append((each, replace(each, folder=place)))
+    return pairs, rest
+
+
+def mark_one_shot(
+    source: Pattern,
+    target: Pattern,
+    job: Job,
+    progress: Progress,
+    *,
+    frames: tuple[int | None, int | None],
+    max_pixels: int,
+) -> dict[str, Any]:
+    """Mark an image sequence; return what is told of it."""
+    from watermark.shots import mark_shot  # noqa: PLC0415 - slow
+
+    def told(done: int, whole: int) -> None:
+        stop_if_interrupted()
+        progress.tell(f"frame {done:,} of {whole:,}")
+
+    marked = mark_shot(
+        source,
+        target,
+        job.key,
+        job.number,
+        first=frames[0],
+        last=frames[1],
+        registry=job.registry,
+        required=job.required,
+        strength=job.strength,
+        replace=job.force,
+        resume=job.resume,
+        max_pixels=max_pixels,
+        on_progress=told,
+    )
+    return {
+        "z": round(marked.z, 2),
+        "frames": marked.frames,
+        "weakest_z": round(marked.weakest_z, 2),
+        "weakest_frame": marked.weakest,
+        "skipped": marked.written == 0,
     }

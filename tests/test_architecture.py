@@ -38,7 +38,6 @@ ONLY_IN = {
             "passthrough",
             "filmwriter",
             "remux",
-            "sequence",
             "decoding",
         )
     },

@@ -25,7 +25,8 @@ from watermark.stills import Still, read, write
 
 FIELDS = [
     *("file", "output", "work", "mark", "psnr", "ssim", "z"),
-    *("frames", "seconds", "weakest_z", "weakest_start", "encoder", "damaged", "skipped"),
+    *("frames", "seconds", "weakest_z", "weakest_start", "weakest_frame"),
+    *("encoder", "damaged", "skipped"),
 ]
 
 

@@ -5,11 +5,14 @@ import json
 import av
 import cv2
 import films
+import numpy as np
 import pytest
+import sequences
 from studio import TITLES
 
 from cli import marks
 from watermark.codecs import CODECS
+from watermark.stills import Still, write
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +144,54 @@ def test_a_film_in_a_pipe_is_told_as_one_json_line(reel, studio):
     process = studio.start(*studio.detect(output / "映画 1.mkv"), "--json")
     told, _ = process.communicate(timeout=120)
     assert json.loads(told)["verdict"] == "detected"
+
+
+@pytest.fixture
+def shots(tmp_path):
+    """Two shots in EXR and PNG, in folders, and a picture beside them."""
+    folder = tmp_path / "第2話 shots"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+    for number, shown in enumerate(sequences.film(3, height=360, width=640)):
+        light = sequences.light_of(shown)
+        sequences.write_exr(
+            folder / "a" / f"a_{number + 1001:04}.exr", sequences.channels_of(light)
+        )
+        still = np.round(255 * shown).astype(np.uint8)
+        write(Still(still), folder / "b" / f"b_{number + 1:03}.png")
+    write(Still(still), folder / "poster.png")
+    return folder
+
+
+def test_a_folder_of_shots_is_marked_in_one_command(shots, studio, tmp_path):
+    output = tmp_path / "out"
+    rows = studio.ask(*studio.embed(shots, output), "--shots", "--json")
+    assert [row["frames"] for row in rows] == [3, 3, None]
+    assert all(row["z"] > 10 for row in rows)
+    names = sorted(str(path.relative_to(output)) for path in output.rglob("*.*"))
+    assert names == [
+        *(f"a/a_{number}.exr" for number in (1001, 1002, 1003)),
+        *(f"b/b_{number:03}.png" for number in (1, 2, 3)),
+        "poster.png",
+    ]
+    again = studio.ask(*studio.embed(shots, output), "--shots", "--resume", "--json")
+    assert [row["skipped"] for row in again] == [True, True, True]
+
+
+def test_a_pattern_is_marked_into_a_pattern_as_far_as_its_range(shots, studio, tmp_path):
+    words = studio.embed(shots / "a" / "a_%04d.exr", tmp_path / "marked.####.exr")
+    told = studio.run(*words, "--frames", "1002-1003").stdout
+    assert "2 frames" in told
+    made = sorted(path.name for path in tmp_path.glob("*.exr"))
+    assert made == ["marked.1002.exr", "marked.1003.exr"]
+    told = studio.run(*words, "--frames", "7-3", code=2).output
+    assert "is not a range" in told
+
+
+def test_a_pattern_that_fits_nothing_is_refused_in_one_line(shots, studio, tmp_path):
+    words = studio.embed(shots / "a" / "x_%04d.exr", tmp_path / "out")
+    told = studio.run(*words, code=1).output
+    assert "no file is called so" in told
+    words = studio.embed(shots / "poster.png", tmp_path / "out_%04d.png")
+    told = studio.run(*words, code=1).output
+    assert "a pattern takes the frames of one sequence" in told

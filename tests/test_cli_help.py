@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import films
 import pytest
+import sequences
 from click.testing import CliRunner
 
 from cli.main import COMMANDS, sukashi
@@ -68,8 +69,12 @@ def test_the_examples_run_one_after_the_other(monkeypatch, tmp_path):
     (tmp_path / "frames").mkdir()
     shutil.copy(SAMPLES / "bbb-frame-001.jpg", "frames")
     films.make(Path("film.mov"), size=(640, 360), ticks=8)
-    of_commands = {" ".join(path[1:]): line for path, line in EXAMPLES}
-    lines = dict.fromkeys(of_commands.pop(name) for name in WALK)
+    for number, shown in enumerate(sequences.film(2, height=360, width=640)):
+        light = sequences.light_of(shown)
+        sequences.write_exr(Path(f"shot_{number:05}.exr"), sequences.channels_of(light))
+    of_commands = [(" ".join(path[1:]), line) for path, line in EXAMPLES]
+    assert {name for name, _ in of_commands} >= set(WALK)
+    lines = dict.fromkeys(line for step in WALK for name, line in of_commands if name == step)
     lines |= dict.fromkeys(line for _, line in EXAMPLES)
     for line in lines:
         result = CliRunner().invoke(sukashi, shlex.split(line)[1:])

@@ -28,7 +28,7 @@ def test_a_reel_adds_up_what_observing_gives():
     reel = Reel()
     for number, plane in enumerate(planes):
         reel.add(number / 2, plane)
-    seen = [observe_luma(plane) for plane in planes]
+    seen = [observe_luma(plane, coded=True) for plane in planes]
     total = seen[0] + seen[1] + seen[2]
     assert np.allclose(reel.total().canvas, total.canvas, atol=1e-4)
     assert reel.total().extent == total.extent

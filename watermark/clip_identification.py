@@ -35,7 +35,7 @@ __all__ = ["DEFAULT_FPS", "UNTIL", "ClipIdentification", "Part", "Seen", "identi
 
 DEFAULT_FPS = 2.0
 UNTIL = 1e-12  # p-value at which a film is sure enough
-_LEAST = 8  # frames that are sampled of the shortest clip, if it has them
+_LEAST = 24  # frames that are sampled of the shortest clip, if it has them
 _MANY = 32  # key frames, which are enough for a film
 
 Known = dict[int, tuple[Work, Mark]]

@@ -49,7 +49,9 @@ _FINEST = 4  # times the canonical grid: the largest scale that is searched
 _SAFETY = 2.0  # z: a mark that would come out this much over the threshold would hardly be missed
 
 
-def observe_luma(plane: Luma, *, profile: Profile = DEFAULT, factor: float = 1.0) -> Observation:
+def observe_luma(
+    plane: Luma, *, profile: Profile = DEFAULT, factor: float = 1.0, coded: bool = False
+) -> Observation:
     """Observe one luma plane.
 
     Parameters
@@ -59,6 +61,8 @@ def observe_luma(plane: Luma, *, profile: Profile = DEFAULT, factor: float = 1.0
     profile : Profile
     factor : float
         How many times as large as the canonical grid the canvas is.
+    coded : bool
+        Whether it is a frame of a film, see `watermark.residual.whiten`.
 
     Returns
     -------
@@ -68,7 +72,9 @@ def observe_luma(plane: Luma, *, profile: Profile = DEFAULT, factor: float = 1.0
     name = str(profile)
     profile = replace(profile, short=round(profile.short * factor))
     scale = canonical_scale(plane.shape, profile)
-    canvas = whiten(to_canonical(plane, profile), profile, grown=scale, finer=factor > 1)
+    canvas = whiten(
+        to_canonical(plane, profile), profile, grown=scale, finer=factor > 1, coded=coded
+    )
     extent = (plane.shape[0] * scale, plane.shape[1] * scale)
     ones = np.broadcast_to(np.float32(1), canvas.shape)  # takes no room
     return Observation(canvas, ones, extent, 1, name)

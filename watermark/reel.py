@@ -137,7 +137,7 @@ class Reel:
             plane = np.asarray(cv2.resize(plane, self.shape[::-1]), np.float32)
         canvas = to_canonical(plane, self.profile)
         self._watch(canvas, key=key)
-        residual = whiten(canvas, self.profile, grown=self.scale)
+        residual = whiten(canvas, self.profile, grown=self.scale, coded=True)
         if key:
             residual *= np.float32(_KEY_FRAME)
         np.maximum(self._brightest, plane, out=self._brightest)
@@ -201,7 +201,9 @@ class Reel:
         factors += [each for each in (2, 4) if min(self.shape) > 0.62 * each * self.profile.short]
         for factor in factors:
             seen = [
-                observe_luma(plane.astype(np.float32), profile=self.profile, factor=factor)
+                observe_luma(
+                    plane.astype(np.float32), profile=self.profile, factor=factor, coded=True
+                )
                 for plane in planes
             ]
             if seen:

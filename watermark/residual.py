@@ -20,6 +20,7 @@ __all__ = ["blur", "canonical_scale", "from_canonical", "to_canonical", "whiten"
 
 # On a canvas finer than the profile's grid marks are small and their neighbours near.
 _FINER_REACH, _NEARER = 5, 0.8
+_CODED = 2.0  # noise of a film's frames, code values squared
 # From so many canvas pixels to one of the picture the bilateral filter reaches farther: by so many
 # pixels in all, with a standard deviation so many times as large.
 _GROWN, _FARTHER, _WIDER = 1.5, 4, 1.5
@@ -87,7 +88,14 @@ def blur(image: Luma, sigma: float) -> Luma:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
 
 
-def whiten(canvas: Luma, profile: Profile, *, grown: float = 1.0, finer: bool = False) -> Luma:
+def whiten(
+    canvas: Luma,
+    profile: Profile,
+    *,
+    grown: float = 1.0,
+    finer: bool = False,
+    coded: bool = False,
+) -> Luma:
     """Return the whitened residual of a canonical luma canvas, of the same shape.
 
     Parameters
@@ -99,6 +107,9 @@ def whiten(canvas: Luma, profile: Profile, *, grown: float = 1.0, finer: bool = 
         new are farther away, and the filter reaches farther.
     finer : bool
         Whether the canvas is finer than the profile's own grid.
+    coded : bool
+        Whether it is a frame of a film.  Where a codec left nothing but its own traces, of a code
+        value or less, they are not blown up as much.
 
     Notes
     -----
@@ -116,7 +127,7 @@ def whiten(canvas: Luma, profile: Profile, *, grown: float = 1.0, finer: bool = 
     residual = np.asarray(content, np.float32)
     np.subtract(canvas, residual, out=residual)
     deviation = blur(residual * residual, profile.pool)
-    deviation += np.float32(profile.noise)
+    deviation += np.float32(max(profile.noise, _CODED) if coded else profile.noise)
     np.sqrt(deviation, out=deviation)
     residual /= deviation
     return residual
