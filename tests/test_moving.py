@@ -55,11 +55,17 @@ def pan(count, seed=1):
     return [np.ascontiguousarray(wide[:, 3 * k : 3 * k + 640]) for k in range(count)]
 
 
+def as_a_still(monkeypatch):
+    """Take away what films have less or more than stills."""
+    for name, value in (("_SMALL", 0.0), ("_FLAT", 9.0), ("_MORE", 1.0)):
+        monkeypatch.setattr(moving, name, value)
+
+
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
 @pytest.mark.parametrize("full", [False, True])
 def test_the_first_frame_has_the_mark_of_a_still(bits, full, monkeypatch):
     """In each coding the mark is that of `embed`, up to rounding; what small frames lose aside."""
-    monkeypatch.setattr(moving, "_SMALL", 0.0)
+    as_a_still(monkeypatch)
     form = PlaneFormat(bits, full=full)
     plane = coded(picture(), form)
     added = form.to_luma(marker(form=form).mark(plane)) - form.to_luma(plane)
@@ -179,7 +185,7 @@ def test_a_small_frame_of_a_film_gets_less_than_a_still_of_its_size():
 
 def test_something_busy_that_appears_does_not_pump_what_stands_beside_it(monkeypatch):
     """The whole frame's visibility jumps, the strength beside what has changed hardly does."""
-    monkeypatch.setattr(moving, "_SMALL", 0.0)
+    as_a_still(monkeypatch)
     plain = coded(picture())
     rng = np.random.default_rng(3)
     busy = plain.copy()
@@ -206,8 +212,9 @@ def test_undershoot_and_overshoot_are_marked_like_black_and_white():
 
 
 @pytest.mark.parametrize(("transfer", "least", "most"), [("pq", 0.2, 0.6), ("hlg", 0.6, 0.95)])
-def test_hdr_is_marked_less_where_a_code_value_is_more_light(transfer, least, most):
+def test_hdr_is_marked_less_where_a_code_value_is_more_light(transfer, least, most, monkeypatch):
     """Near the white of SDR one step of PQ is several of SDR's, and one of HLG is hardly more."""
+    as_a_still(monkeypatch)
     luma = picture() * 0.15 + 110
     sdr, hdr = (PlaneFormat(10, full=False, transfer=name) for name in ("sdr", transfer))
     plane = coded(luma, sdr)

@@ -1,10 +1,11 @@
 """Marking moving pictures: the same tile at the same place of every frame, as each frame allows.
 
-The mask is that of stills, in whole numbers where that saves time, with three things added:
+The mask is that of stills, in whole numbers where that saves time, with four things added:
 
 - Where the picture moves, the mark is weaker.  An encoder predicts a frame from where its parts
   were before, and a mark that stands still has to be coded anew there: that is most of its cost,
   and what survives coarse quantisation lies where nothing moves.
+- Flats get less of it, for the same reason.
 - What the visibility of the whole frame says about strength follows slowly, so that a place that
   does not change does not pump because of what happens elsewhere.
 - A frame that is the same as the one before is marked the same, to the bit.
@@ -15,6 +16,7 @@ HDR is judged as the SDR picture that shows the same light.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -50,14 +52,17 @@ _BLOCK = 8  # canonical pixels: side of the squares whose means are compared bet
 # Code values by which the means change where nothing moves, and where something surely does.
 _STILL, _MOVING = 0.4, 1.2
 _SPREAD = np.ones((3, 3), np.uint8)  # blocks around one that moves, which it may move into
-_WEAKEST = 0.5  # times the mask, where everything moves
+_WEAKEST = 0.6  # times the mask, where everything moves
 # Of the way to the new factor, a frame: what has begun to move hides the change, what has come to
 # rest does not.
 _FALL, _RISE = 0.3, 0.1
 # Of the way to the new scale of the whole mask, each time it is measured.  Down is more urgent: the
 # old scale may be too strong for what has just appeared.
 _LOWER, _HIGHER = 0.3, 0.1
-_SMALL, _SMALLEST = 0.86, 360  # power of a small frame's share of 720 pixels; pixels
+# Flats cost an encoder most and keep least; what they lose, the rest may have.
+_FLAT = 0.3  # code values, root mean square
+_MORE = 1.1  # times the visibility of a still
+_SMALL, _SMALLEST = 1.2, 360  # power of a small frame's share of 720 pixels; pixels
 _EVERY = 2  # frames for which activity is measured once; it is what takes longest
 _REFINED = 2  # rounds of scaling, from the scale of the frame before
 # A cut changes the blocks' means by this share of what two frames that have nothing to do with
@@ -101,7 +106,13 @@ class MovieMarker:
     ) -> None:
         if min(shape) < _SMALLEST_SIDE:
             raise ValueError(f"a frame has sides of at least {_SMALLEST_SIDE} pixels, not {shape}")
-        self._shape, self._format, self._profile = shape, format, profile
+        self._shape, self._format = shape, format
+        self._profile = replace(
+            profile,
+            flat=min(profile.flat, _FLAT),
+            floor=min(profile.floor, _FLAT),
+            target=profile.target * _MORE,
+        )
         self._strength = strength
         square = shown.size(*shape)
         self._short = min(square)
