@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import subprocess
 import sys
 import time
 import tracemalloc
@@ -180,6 +181,7 @@ def main() -> None:
     """Time everything, write one line and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("picture", nargs="?", type=Path, help="by default one is painted")
+    parser.add_argument("--film", type=Path, help="time marking and finding of a film as well")
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--marks", type=int, default=1_000_000, help="size of the registry")
     parser.add_argument("--out", type=Path, default=Path("bench/out/speed.jsonl"))
@@ -242,6 +244,10 @@ def main() -> None:
         **provenance(seed=1, profile=str(DEFAULT), corpus=name),
     }
     write_lines(options.out, [line], append=True)
+    if options.film:
+        free = {name: value for name, value in os.environ.items() if name not in _THREADS}
+        command = [sys.executable, "-m", "bench.film_speed", str(options.film)]
+        subprocess.run(command, check=True, env=free)
 
 
 if __name__ == "__main__":

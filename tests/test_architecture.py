@@ -22,7 +22,7 @@ FLOORS = {
     3: {"formats", "picture", "quantisation", "savers", "stills", "files"}
     | {"container", "codecs", "remux", "sequence", "decoding", "gate", "plot"}
     | {"videoinfo", "passthrough", "pipeline", "filmwriter", "hdr10"}
-    | {"footage", "rasters", "numbered", "dpx", "exr", "scene"}
+    | {"footage", "rasters", "numbered", "dpx", "exr"}
     | {"database", "migrations", "intake", "columns", "registry"},
     4: {"marking", "identification", "filming", "clip_identification", "shots", "scan"},
 }

@@ -89,7 +89,9 @@ def test_every_make_target_and_file_that_is_named_exists():
 
 def test_the_samples_are_few_and_each_has_its_licence():
     told = (ROOT / "samples" / "README.md").read_text(encoding="utf-8")
-    pictures = [path for path in (ROOT / "samples").iterdir() if path.suffix in {".jpg", ".png", ".mp4"}]
+    pictures = [
+        path for path in (ROOT / "samples").iterdir() if path.suffix in {".jpg", ".png", ".mp4"}
+    ]
     assert pictures
     for path in pictures:
         (line,) = (line for line in told.splitlines() if f"`{path.name}`" in line)
