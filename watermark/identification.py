@@ -226,6 +226,16 @@ def identify_pixels(
 def joined(
     detection: Detection, known: dict[int, tuple[Work, Mark]], size: tuple[int, int]
 ) -> Identification:
+    """Return what was decided, with what the registry knows of it.
+
+    Parameters
+    ----------
+    detection : Detection
+    known : dict
+        Work and mark of each registered number.
+    size : (int, int)
+        Width and height of the picture, pixels.
+    """
     found = tuple(found_mark(each, known) for each in detection.found)
     rivals = tuple(
         Rival(*known[each.number], each.z) for each in detection.candidates if each.number in known
@@ -247,6 +257,7 @@ def joined(
 
 
 def found_mark(each: Found, known: dict[int, tuple[Work, Mark]]) -> FoundMark:
+    """Return what is told of one mark; its work is named only if that is sure."""
     work, mark = known.get(each.number, (None, None)) if each.named else (None, None)
     wrong = each.log_p_wrong_work
     return FoundMark(

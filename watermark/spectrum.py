@@ -129,7 +129,7 @@ def spectrum(part: NDArray[np.float32], centre: tuple[float, float]) -> Spectrum
 
 
 def windows(shape: tuple[int, int], side: int | None) -> list[tuple[int, int, int, int]]:
-    """Return (top, left, height, width) of windows that overlap by a third, or one without a side."""
+    """Return (top, left, height, width) of windows that overlap by a third, or of one for all."""
     height, width = shape
     if side is None:
         return [(0, 0, height, width)]
