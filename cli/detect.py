@@ -85,10 +85,9 @@ def detect(
     The verdict is 'detected' (the chance of it without a mark is at most 1e-9), 'indicated'
     (1e-6), 'not found', or 'inconclusive' where the picture could not have shown a mark.  That a
     mark is there, and that it is of the work that is named, are two questions with a probability
-    each.  Without a registry the number of the mark is printed.
-
-    Of a film some frames are looked at and added up, until that is enough or all are; what is
-    told is the verdict on all of it, and which work is in it from when to when.
+    each.  Without a registry the number of the mark is printed.  Of a film some frames are looked
+    at and added up, until that is enough or all are; what is told is the verdict on all of it, and
+    which work is in it from when to when.
 
     \b
     Example:

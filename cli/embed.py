@@ -174,7 +174,9 @@ def embed(
         required = required_z(opened.count_marks())
     with opened_registry(registry) as opened, Progress() as progress:
         failures = Failures(progress, dict.fromkeys(_FIELDS) if as_json else None)
-        sequences, rest = plan_shots(files, output, stills=shots, on_error=failures)
+        sequences, rest = plan_shots(files, output, stills=shots)
+        if frame_range != (None, None) and not sequences:
+            raise click.UsageError("--frames goes with a sequence, such as shot_%05d.exr")
         pairs: list[tuple[Any, Any]] = [*sequences]
         if rest:
             pairs += [

@@ -213,7 +213,7 @@ def mark_one_film(
 
 
 def plan_shots(
-    files: Sequence[str], output: str, *, stills: bool, on_error: Callable[[WatermarkError], None]
+    files: Sequence[str], output: str, *, stills: bool
 ) -> tuple[list[tuple[Pattern, Pattern]], list[str]]:
     """Find the image sequences that were named, and where their frames go.
 
@@ -225,8 +225,6 @@ def plan_shots(
         A pattern where one sequence is named, else a folder.
     stills : bool
         Whether numbered PNG and TIFF files in folders are sequences too, as EXR and DPX are.
-    on_error : callable
-        Takes the error for each folder that cannot be listed.
 
     Returns
     -------
@@ -235,7 +233,12 @@ def plan_shots(
         What is left of `files`: no pattern.
     """
     from watermark.errors import OutputError  # noqa: PLC0415 - slow
-    from watermark.numbered import Pattern, group, is_pattern  # noqa: PLC0415
+    from watermark.numbered import (  # noqa: PLC0415
+        SEQUENCE_SUFFIXES,
+        Pattern,
+        group,
+        is_pattern,
+    )
 
     patterns = [Pattern.parse(file) for file in files if is_pattern(file)]
     rest = [file for file in files if not is_pattern(file)]
@@ -247,13 +250,17 @@ def plan_shots(
             )
         return [(patterns[0], Pattern.parse(output))], rest
     target = Path(output)
+    if patterns and target.suffix.lower() in SEQUENCE_SUFFIXES and not target.is_dir():
+        raise OutputError(
+            f"{printable(output)}: one name for all frames of a sequence; give a pattern such as "
+            f"{printable(target.stem)}_%05d{target.suffix}, or a folder"
+        )
     pairs = [(each, replace(each, folder=target)) for each in patterns]
     for folder in (Path(file) for file in rest if Path(file).is_dir()):
         try:
             below = group(folder)[0]
-        except WatermarkError as error:
-            on_error(error)
-            continue
+        except WatermarkError:
+            continue  # told by whoever lists the folder for pictures and films
         name = Path(os.path.abspath(folder)).name if len(files) > 1 else ""  # noqa: PTH100
         for each in below:
             if stills or each.suffix.lower() in {".exr", ".dpx"}:

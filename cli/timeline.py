@@ -69,7 +69,7 @@ def _part(part: Part) -> dict[str, Any]:
 
 def tell_film(name: str, told: ClipIdentification) -> None:
     """Print a picture's lines, then the timeline."""
-    tell(name, told.whole)
+    tell(name, told.whole, what="film")
     width = terminal_width() - LABEL - 4
     whole = "" if told.duration is None else f" of {clock(told.duration)}"
     kind = "key frame" if told.key_frames else "frame"

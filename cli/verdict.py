@@ -84,7 +84,9 @@ def _number(value: float) -> float:
     return round(value, 3) + 0.0  # −0.0 would be printed with its sign
 
 
-def tell(name: str, told: Identification, *, overlay: str | None = None) -> None:
+def tell(
+    name: str, told: Identification, *, overlay: str | None = None, what: str = "picture"
+) -> None:
     """Print a block of lines that no terminal is too narrow for; in a pipe nothing is cut.
 
     Parameters
@@ -94,12 +96,14 @@ def tell(name: str, told: Identification, *, overlay: str | None = None) -> None
     told : Identification
     overlay : str, optional
         Where the marks were drawn with numbers, which are then told.
+    what : str
+        What the file is called.
     """
     width = terminal_width()
     click.echo(shortened(name))
     verdict = f"{told.verdict.replace('-', ' '):{LABEL}}"
     bold = told.verdict in {"detected", "indicated"}
-    for place, (label, text) in enumerate(_lines(told, overlay)):
+    for place, (label, text) in enumerate(_lines(told, overlay, what)):
         first = click.style(verdict, bold=bold) if place == 0 else f"{label:{LABEL}}"
         click.echo(f"  {first}  {_cut(text, width - LABEL - 4)}".rstrip())
 
@@ -108,10 +112,10 @@ def _cut(text: str, width: int) -> str:
     return fit(text, width).rstrip(" ") if cells(printable(text)) > width else printable(text)
 
 
-def _lines(told: Identification, overlay: str | None) -> Iterator[tuple[str, str]]:
+def _lines(told: Identification, overlay: str | None, what: str) -> Iterator[tuple[str, str]]:
     """Yield pairs of a label and a text; the first label is replaced by the verdict."""
     if not told.found:
-        yield "", _inconclusive(told) if told.verdict == "inconclusive" else _presence(told)
+        yield "", _inconclusive(told, what) if told.verdict == "inconclusive" else _presence(told)
         if overlay is not None:
             yield "overlay", f"{overlay} shows the picture alone"
         return
@@ -148,8 +152,8 @@ def _lines(told: Identification, overlay: str | None) -> Iterator[tuple[str, str
         yield "overlay", overlay
 
 
-def _inconclusive(told: Identification) -> str:
-    text = "this picture could not show a mark"
+def _inconclusive(told: Identification, what: str) -> str:
+    text = f"this {what} could not show a mark"
     if told.enough_short is None:
         return text
     return f"{text}; at a short side of about {told.enough_short} pixels it would"

@@ -480,7 +480,7 @@ def test_an_empty_registry_has_empty_columns():
 
 @pytest.mark.parametrize(("log10", "text"), [(0.0, "1"), (-0.3, "0.5"), (-57.34, "10^-57.3")])
 def test_a_probability_is_written_for_people(log10, text):
-    assert verdict._power(log10) == text
+    assert verdict.power(log10) == text
 
 
 @pytest.mark.slow

@@ -195,3 +195,9 @@ def test_a_pattern_that_fits_nothing_is_refused_in_one_line(shots, studio, tmp_p
     words = studio.embed(shots / "poster.png", tmp_path / "out_%04d.png")
     told = studio.run(*words, code=1).output
     assert "a pattern takes the frames of one sequence" in told
+    words = studio.embed(shots / "a" / "a_%04d.exr", tmp_path / "out.exr")
+    told = studio.run(*words, code=1).output
+    assert "give a pattern such as out_%05d.exr" in told
+    words = studio.embed(shots / "poster.png", tmp_path / "out.png")
+    assert "--frames goes with a sequence" in studio.run(*words, "--frames", "1-2", code=2).output
+    assert not (tmp_path / "out.png").exists()
