@@ -137,8 +137,6 @@ def detect(
             name = os.fspath(each.path)
             try:
                 if is_film(each.path):
-                    if overlay is not None:
-                        raise click.UsageError("--overlay draws a picture; --plot draws a film")
                     film = identify_clip(
                         each.path,
                         keys,
@@ -157,8 +155,6 @@ def detect(
                     else:
                         tell_film(name, film)
                     continue
-                if plot is not None:
-                    raise click.UsageError("--plot draws a film; --overlay draws a picture")
                 told = identify_still(each.path, keys, catalogue, search=search, max_pixels=limit)
                 if overlay is not None:
                     write_overlay(overlay, each.path, told, keys, max_pixels=limit)

@@ -139,7 +139,9 @@ def mark_one_still(
     """Mark a picture; return what is told of it."""
     from watermark.marking import is_marked_still, mark_still  # noqa: PLC0415 - slow
 
-    if job.resume and is_marked_still(target, job.key, job.number, job.required):
+    if job.resume and is_marked_still(
+        target, job.key, job.number, job.required, max_pixels=max_pixels
+    ):
         return {"skipped": True}
     marked = mark_still(
         source,
@@ -165,16 +167,8 @@ def mark_one_film(
     source: Path, target: Path, job: Job, settings: FilmSettings, progress: Progress
 ) -> dict[str, Any]:
     """Mark a film; return what is told of it."""
-    from watermark.codecs import plan  # noqa: PLC0415 - slow
-    from watermark.container import probe  # noqa: PLC0415
-    from watermark.errors import UnsupportedMedia  # noqa: PLC0415
-    from watermark.filming import is_marked, mark_film  # noqa: PLC0415
+    from watermark.filming import is_marked, mark_film  # noqa: PLC0415 - slow
 
-    encoding = settings.encoding()
-    try:
-        plan(probe(source), encoding, suffix=target.suffix.lower())
-    except ValueError as error:  # what suits one film's codec may not suit the next one's
-        raise UnsupportedMedia(f"{printable(str(source))}: {error}") from error
     if job.resume and is_marked(target, job.key, job.number, job.required):
         return {"skipped": True}
 
@@ -194,7 +188,7 @@ def mark_one_film(
         registry=job.registry,
         required=job.required,
         strength=job.strength,
-        encoding=encoding,
+        encoding=settings.encoding(),
         partial=settings.partial,
         replace=job.force,
         on_progress=told("marking"),

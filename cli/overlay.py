@@ -30,15 +30,17 @@ def check_overlay(output: str, files: Sequence[str], others: Sequence[str]) -> N
     Raises
     ------
     click.UsageError
-        If there is not one picture.
+        If there is not one file, or it is a film.
     OutputError
         If no format is written for the ending, or `output` is one of the other files.
     """
     from watermark.errors import OutputError  # noqa: PLC0415 - slow, help needs none
-    from watermark.formats import format_of  # noqa: PLC0415
+    from watermark.formats import format_of, is_film  # noqa: PLC0415
 
     if len(files) != 1 or Path(files[0]).is_dir():
         raise click.UsageError("--overlay draws one picture; name one file")
+    if is_film(files[0]):
+        raise click.UsageError("--overlay draws a picture; --plot draws a film")
     format_of(output)
     if any(_same(output, each) for each in (*files, *others)):
         raise OutputError(f"{printable(output)}: the overlay is an input file; name another")
@@ -50,14 +52,17 @@ def check_plot(output: str, films: Sequence[str], others: Sequence[str]) -> None
     Raises
     ------
     click.UsageError
-        If there is not one film, or the ending is not .png.
+        If there is not one file, it is no film, or the ending is not .png.
     OutputError
         If `output` is one of the other files.
     """
     from watermark.errors import OutputError  # noqa: PLC0415 - slow, help needs none
+    from watermark.formats import is_film  # noqa: PLC0415
 
     if len(films) != 1 or Path(films[0]).is_dir():
         raise click.UsageError("--plot draws one film; name one file")
+    if not is_film(films[0]):
+        raise click.UsageError("--plot draws a film; --overlay draws a picture")
     if Path(output).suffix.lower() != ".png":
         raise click.UsageError("--plot writes a PNG; let its name end in .png")
     if any(_same(output, each) for each in (*films, *others)):

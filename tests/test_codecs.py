@@ -119,11 +119,11 @@ def test_raw_video_becomes_ffv1_in_matroska():
         (Encoding("ffv1", preset="slow"), "no presets"),
     ],
 )
-def test_settings_that_do_not_belong_to_a_codec_are_a_callers_slip(encoding, says):
+def test_settings_that_do_not_belong_to_a_codec_are_refused_for_the_film(encoding, says):
     source = (
         info(codec="prores", pixel_format="yuv422p10le") if encoding.codec == "prores" else BASE
     )
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(UnsupportedMedia, match=f"^film: .*{says}"):
         plan(source, encoding, suffix=".mkv")
 
 

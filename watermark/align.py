@@ -49,9 +49,15 @@ class Alignment:
         """Whether the picture was reflected."""
         return bool(np.linalg.det(np.array(self.matrix)) * self.matrix[2][2] < 0)
 
-    def seen_from(self, matrix: Matrix) -> Alignment:
-        """Return the same alignment where `matrix` takes new coordinates to those so far."""
+    def seen_from(self, matrix: Matrix, size: tuple[int, int] | None = None) -> Alignment:
+        """Return the same alignment where `matrix` takes new coordinates to those so far.
+
+        With `size`, width and height in the new ones, the outline ends there: a canvas is a
+        fraction of a pixel larger or smaller than the picture.
+        """
         outline = apply(np.linalg.inv(matrix), np.array(self.outline, np.float64).reshape(-1, 2))
+        if size is not None:
+            outline = np.minimum(outline, size)
         return Alignment(
             as_tuple(np.array(self.matrix) @ matrix),
             self.name,

@@ -267,7 +267,7 @@ class Watch:
         digest = hashlib.sha256(b"sukashi probe" + self.reel.planes[0][2].tobytes()).digest()
         probe, number = Key(digest), int.from_bytes(digest[:6], "big")
         seen = [
-            observe_luma(plane + delta(plane, probe, number, profile=self.profile))
+            observe_luma(plane + delta(plane, probe, number, profile=self.profile), coded=True)
             for plane in planes
         ]
         upright, *_ = hypotheses(sum(seen[1:], seen[0]), [probe], profile=self.profile)
@@ -281,8 +281,6 @@ class Watch:
     def _placed(self, found: Found) -> Found:
         """Return a finding whose alignment is in pixels of the shown frame, with a name."""
         known = same_as(found.alignment, whole_frame(self.reel.total()), self.profile.tile)
-        placed = found.alignment.seen_from(scaling(self.reel.scale))
+        placed = found.alignment.seen_from(scaling(self.reel.scale), self.reel.shape[::-1])
         name = placed.name or (known.name if known else described(placed))
-        height, width = self.reel.shape
-        outline = tuple((min(x, float(width)), min(y, float(height))) for x, y in placed.outline)
-        return replace(found, alignment=replace(placed, name=name, outline=outline))
+        return replace(found, alignment=replace(placed, name=name))

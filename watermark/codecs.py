@@ -144,9 +144,8 @@ def plan(info: VideoInfo, encoding: Encoding, *, suffix: str) -> EncoderPlan:
     Raises
     ------
     UnsupportedMedia
-        If the stream cannot be written this way; the message names a way that works.
-    ValueError
-        If a rate factor, preset or ``lossless`` does not belong to the codec.
+        If the stream cannot be written this way, or a rate factor, preset or ``lossless`` does not
+        belong to its codec; the message names a way that works.
     """
     _check_source(info)
     family = encoding.codec or _family(info, suffix)
@@ -256,15 +255,21 @@ def _pixel_format(info: VideoInfo, family: str, encoder: str) -> str:
 def _quality(info: VideoInfo, family: str, encoding: Encoding) -> dict[str, str]:
     """Return what sets rate, speed and memory."""
     if encoding.lossless and family not in {"h264", "hevc", "vp9", "ffv1"}:
-        raise ValueError(f"{family} has no lossless mode here; choose h264, hevc, vp9 or ffv1")
+        raise UnsupportedMedia(
+            f"{info.name}: {family} has no lossless mode here; choose h264, hevc, vp9 or ffv1"
+        )
     if encoding.crf is not None and not (family in _CRF and 0 <= encoding.crf <= _CRF_MOST[family]):
         most = _CRF_MOST.get(family)
         allowed = f"has a rate factor of 0 to {most}" if most else "has no rate factor"
-        raise ValueError(f"{family} {allowed}, so {encoding.crf:g} cannot be set")
+        raise UnsupportedMedia(
+            f"{info.name}: {family} {allowed}, so {encoding.crf:g} cannot be set"
+        )
     known = _KNOWN_PRESETS.get(family, [])
     if encoding.preset is not None and encoding.preset not in known:
         allowed = f"presets {', '.join(known)}" if known else "no presets"
-        raise ValueError(f"{family} has {allowed}, so {encoding.preset!r} cannot be set")
+        raise UnsupportedMedia(
+            f"{info.name}: {family} has {allowed}, so {encoding.preset!r} cannot be set"
+        )
     crf = f"{_CRF.get(family, 0) if encoding.crf is None else encoding.crf:g}"
     preset = encoding.preset or _PRESETS.get(family, "")
     if family == "h264":

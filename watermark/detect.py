@@ -207,14 +207,11 @@ def _in_pixels(
     tried: Sequence[Hypothesis], to_canvas: Matrix, size: tuple[int, int], *, inside: str = ""
 ) -> list[Hypothesis]:
     """Return hypotheses with alignments of the picture's pixels rather than a canvas."""
-    width, height = size
     result = []
     for each in tried:
-        alignment = each.alignment.seen_from(to_canvas)
+        alignment = each.alignment.seen_from(to_canvas, size)
         name = f"{alignment.name}, {inside}" if inside else alignment.name
-        # A canvas is a fraction of a pixel larger or smaller than the picture.
-        outline = tuple((min(x, float(width)), min(y, float(height))) for x, y in alignment.outline)
-        result.append(replace(each, alignment=replace(alignment, name=name, outline=outline)))
+        result.append(replace(each, alignment=replace(alignment, name=name)))
     return result
 
 

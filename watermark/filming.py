@@ -7,7 +7,6 @@ up, since neighbours say the same, into sums of ten seconds.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from watermark.evidence import Evidence
 from watermark.files import AnyPath, atomic_write, shown
 from watermark.footage import as_shown
 from watermark.key import Key
-from watermark.marking import required_z
+from watermark.marking import check_free, required_z
 from watermark.moving import MovieMarker
 from watermark.profile import DEFAULT, Profile
 from watermark.registry import Registry
@@ -144,11 +143,8 @@ def mark_film(
     RegistryError
         If the registry could not be told; nothing is left behind.
     """
-    if not replace and os.path.lexists(output):
-        raise OutputError(
-            f"{shown(source)}: its output exists ({shown(output)}); "
-            "replace it with --force or name another output"
-        )
+    if not replace:
+        check_free(source, output)
 
     def marker(info: VideoInfo) -> Callable[[Plane], Plane]:
         return MovieMarker(

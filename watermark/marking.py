@@ -13,10 +13,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from watermark.align import fold, whole_frame
-from watermark.coding import codeword, decode
-from watermark.decide import needed_z, soft_word
-from watermark.detect import observe, read_back
+from watermark.decide import needed_z
+from watermark.detect import read_back
 from watermark.embed import embed
 from watermark.errors import MarkNotReadable, MediaError, OutputError
 from watermark.files import AnyPath, atomic_write, shown
@@ -27,8 +25,9 @@ from watermark.profile import DEFAULT, Profile
 from watermark.quality import psnr, ssim
 from watermark.registry import Registry
 from watermark.stills import MAX_PIXELS, check_size, encode, read
+from watermark.tally import Tally
 
-__all__ = ["Marked", "is_marked_still", "mark_still", "required_z"]
+__all__ = ["Marked", "check_free", "is_marked_still", "mark_still", "required_z"]
 
 _ALIGNMENTS = 2  # a detector looks at the whole frame and at its mirror image
 # A registry grows after a file has been marked; the mark has to stand among this many at least.
@@ -111,11 +110,8 @@ def mark_still(
         If the registry could not be told; nothing is written.
     """
     format_of(output)
-    if not replace and os.path.lexists(output):
-        raise OutputError(
-            f"{shown(source)}: its output exists ({shown(output)}); "
-            "replace it with --force or name another output"
-        )
+    if not replace:
+        check_free(source, output)
     still = read(source, max_pixels=max_pixels)
     check_size(still.pixels.shape, name=source)
     original = still.shown()
@@ -141,14 +137,33 @@ def mark_still(
 
 
 def is_marked_still(
-    path: AnyPath, key: Key, number: int, required: float, *, profile: Profile = DEFAULT
+    path: AnyPath,
+    key: Key,
+    number: int,
+    required: float,
+    *,
+    profile: Profile = DEFAULT,
+    max_pixels: int = MAX_PIXELS,
 ) -> bool:
     """Say whether a picture that stands there already is a whole one that shows its mark."""
     try:
-        pixels = read(path).shown()
+        pixels = read(path, max_pixels=max_pixels).shown()
     except MediaError:
         return False
-    observation = observe((pixels,), profile=profile)
-    soft = soft_word(fold(observation, whole_frame(observation)[0], key, profile), key, profile)
-    # A strong mark scores high for other numbers as well: it has to be this one.
-    return float(soft @ codeword(number)) >= required and int(decode(soft)[0]) == number
+    look = Tally(key, number, profile).look(luma(pixels))
+    return look.certain and look.z >= required
+
+
+def check_free(source: AnyPath, output: AnyPath) -> None:
+    """Refuse to replace what stands at `output`.
+
+    Raises
+    ------
+    OutputError
+        If something does.
+    """
+    if os.path.lexists(output):
+        raise OutputError(
+            f"{shown(source)}: its output exists ({shown(output)}); "
+            "replace it with --force or name another output"
+        )

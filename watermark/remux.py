@@ -119,7 +119,7 @@ def transcode(
     OutputError
         If the output cannot be written on; the message names the second.
     ValueError
-        If settings contradict each other, or the marked plane has another shape or type.
+        If the marked plane has another shape or type.
     """
     muxer = muxer_of(name or output)
     info = probe(source)
