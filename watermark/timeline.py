@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax, logsumexp
 
 from watermark.align import Alignment
 from watermark.coding import CODE_BITS, codeword, decode
@@ -38,7 +39,8 @@ _WINDOWS = 4  # of each other size
 _PILOT = 1.5  # z of the pilot from which a window is worth decoding; a readable message has 3
 _READABLE = 8.0  # z of the best decoding; without a mark it is 6.5 to 8.5
 _SWITCH = 9.0  # log of how much rarer a change of mark is than none
-_LIKELY = (2.0, 5.0)  # z of a slot that a mark is taken to give, at least and at most
+_WEAKEST = 2.0  # z of a slot that a mark is taken to give in its better tenth, at least
+_UNEVEN = 0.7  # standard deviation of the log of what it gives, from slot to slot
 _NEAR = 8.0  # seconds without a mark that it goes on through, at most
 _AROUND = 1.0  # seconds on each side of a slot that its own p-value is of
 
@@ -226,9 +228,14 @@ def _best_path(scores: NDArray[np.float64], chosen: Sequence[_Candidate]) -> NDA
     """Return the likeliest candidate of each slot, −1 for none."""
     # Of a window a part may be marked, of which the upper tenth of the scores tells.
     usual = [np.quantile(z[a.first : a.last], 0.9) for z, a in zip(scores, chosen, strict=True)]
-    means = np.array([0.0, *np.clip(usual, *_LIKELY)])
-    gains = np.vstack([np.zeros(scores.shape[1]), scores])
-    gains = means[:, None] * gains - np.square(means)[:, None] / 2
+    means = np.maximum(usual, _WEAKEST)[:, None]
+    # How strong a mark is differs from slot to slot and is not known: a log-normal mixture, so
+    # that a weak slot among strong ones is neither held impossible nor, at a z of 2 or 3, likely.
+    steps = np.linspace(-3, 3, 13)
+    shares = log_softmax(-np.square(steps) / 2)
+    strengths = [means * np.exp(_UNEVEN * step) for step in steps]
+    mixed = [m * scores - m**2 / 2 + w for m, w in zip(strengths, shares, strict=True)]
+    gains = np.vstack([np.zeros(scores.shape[1]), logsumexp(mixed, axis=0)])
     states, count = gains.shape
     switch = _SWITCH + np.log(states)
     total = gains[:, 0].copy()
