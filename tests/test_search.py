@@ -21,8 +21,9 @@ def best(residual, search, *, lines=LINES):
     height, width = residual.shape
     window = spectrum(residual, (width / 2, height / 2))
     found = sorted(search(window, lines, SCALES, top=4), key=lambda each: -each[0])
-    drawn = refined(window, lines, np.array([turned for _, turned in found[:8]]))
-    return seeds(window, lines, drawn, TILE, top=len(drawn))[0]
+    same = [window] * len(found[:8])
+    drawn = refined(same, lines, np.array([turned for _, turned in found[:8]]))
+    return seeds(same, lines, drawn, TILE)[0][0]
 
 
 def assert_found(matrix, search, *, strength=0.2, seed=0):

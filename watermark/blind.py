@@ -140,7 +140,7 @@ class _Search:
         if seen.size == view.canvas.shape:
             guesses += stretched(seen, self.lines, view.scales, top=_TOP)
             best = sorted(guesses, key=lambda each: -each[0])[:_GUESSES_WHOLE]
-            self._place(seen, view, area, np.array([turned for _, turned in best]))
+            self._place([_Guess(score, turned, seen, view, area) for score, turned in best])
         else:
             # Most windows show nothing: what stands out among all of them is looked into.
             self.guesses += [_Guess(score, turned, seen, view, area) for score, turned in guesses]
@@ -151,29 +151,32 @@ class _Search:
         view = _view(self.base, self.base, self.profile)
         height, width = view.canvas.shape
         half = _BENT_SIDE / 2
-        for _, turned, (x, y) in bent(view.canvas, self.lines, top=_BENT):
+        guesses = []
+        for power, turned, (x, y) in bent(view.canvas, self.lines, top=_BENT):
             left, top = max(0, round(x - half)), max(0, round(y - half))
             right, bottom = min(width, round(x + half)), min(height, round(y + half))
             middle = ((left + right) / 2, (top + bottom) / 2)
             seen = spectrum(view.canvas[top:bottom, left:right], middle)
             area = (float(left), float(top), float(right), float(bottom))
-            self._place(seen, view, area, turned[None])
+            guesses.append(_Guess(power, turned, seen, view, area))
+        self._place(guesses)
         self.follow()
 
-    def _place(self, seen: Spectrum, view: View, area: Area, turned: NDArray[np.float64]) -> None:
-        drawn = refined(seen, self.lines, turned)
-        self.leads += [
-            Lead(each, view, affine(np.linalg.inv(each.turned).T, each.place, each.centre), area)
-            for each in seeds(seen, self.lines, drawn, self.profile.tile, top=len(drawn))
-            if each.score >= _PLAUSIBLE
-        ]
+    def _place(self, guesses: Sequence[_Guess]) -> None:
+        """Add what comes of guesses when they are refined and placed."""
+        if not guesses:
+            return
+        seen = [guess.seen for guess in guesses]
+        drawn = refined(seen, self.lines, np.array([guess.turned for guess in guesses]))
+        for seed, place in seeds(seen, self.lines, drawn, self.profile.tile):
+            if seed.score >= _PLAUSIBLE:
+                matrix = affine(np.linalg.inv(seed.turned).T, seed.place, seed.centre)
+                _, _, _, view, area = guesses[place]
+                self.leads.append(Lead(seed, view, matrix, area))
 
     def follow(self) -> None:
         """Place the best guesses, and follow what is sure."""
-        areas = {id(each.seen): each for each in self.guesses}
-        for each in areas.values():
-            turned = [guess.turned for guess in self.guesses if guess.seen is each.seen]
-            self._place(each.seen, each.view, each.area, np.array(turned))
+        self._place(self.guesses)
         self.guesses = []
         self.leads = distinct(self.leads, self.profile)
         self._follow(_CERTAIN, _TRACKS)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from watermark.search import Lines, Range, polar_map, polar_scores
+from watermark.search import Lines, Range, polar_map, polar_sums
 from watermark.spectrum import spectrum
 
 __all__ = ["bent"]
@@ -23,6 +23,7 @@ _SCALES = Range(0.62, 1.6)
 _STRETCHES, _APART = 0.3, 0.12  # anisotropy, at most, and between two that are tried
 _COARSE = 4.0  # of scale and angle, over the side
 _NEAR = np.ones((3, 3), np.uint8)  # steps of scale and angle by which neighbours may differ
+_ADDED = 4  # bits that the sum of nine patches takes
 
 
 @lru_cache(maxsize=1)
@@ -37,7 +38,7 @@ def _stretches() -> tuple[tuple[float, float], ...]:
 def bent(
     canvas: NDArray[np.float32], lines: Lines, *, top: int
 ) -> list[tuple[float, NDArray[np.float64], tuple[float, float]]]:
-    """Return the best (score, B, centre) of neighbouring patches, half a turn left open.
+    """Return the best (power, B, centre) of neighbouring patches, half a turn left open.
 
     Parameters
     ----------
@@ -57,16 +58,17 @@ def bent(
     for y in tops:
         for x in lefts:
             seen = spectrum(canvas[y : y + tall, x : x + wide], (x + wide / 2, y + tall / 2))
-            scores = polar_scores(seen, lines, _SCALES, step=step, stretches=_stretches())
-            planes = scores.reshape(-1, *scores.shape[2:])
+            sums, unit = polar_sums(seen, lines, _SCALES, step=step, stretches=_stretches())
+            planes = sums.reshape(-1, *sums.shape[2:])
             near = np.stack([cv2.dilate(each, _NEAR) for each in planes])
-            tables.append(near.ravel())
-    shape = scores.shape
+            tables.append((near >> _ADDED).ravel())
+    shape = sums.shape
     pooled = np.stack(tables).reshape(rows, columns, -1)
     for axis in (0, 1):
-        edged = np.pad(pooled, [(1, 1) if each == axis else (0, 0) for each in range(3)])
-        first, last = (edged[:-2], edged[2:]) if axis == 0 else (edged[:, :-2], edged[:, 2:])
-        pooled = pooled + first + last
+        lone = np.moveaxis(pooled.copy(), axis, 0)
+        added = np.moveaxis(pooled, axis, 0)
+        added[1:] += lone[:-1]
+        added[:-1] += lone[1:]
     best = pooled.reshape(rows * columns, -1)
     found = []
     for patch in np.argsort(-best.max(axis=1))[:top]:
@@ -76,5 +78,5 @@ def bent(
         turned = polar_map((mirror, size, turn), shape[3], _SCALES, step=step, stretch=stretch)
         row, column = divmod(int(patch), columns)
         centre = float(lefts[column] + wide / 2), float(tops[row] + tall / 2)
-        found.append((float(best[patch, where]), turned, centre))
+        found.append((float(best[patch, where]) * 2**_ADDED * unit, turned, centre))
     return found

@@ -14,8 +14,9 @@ costs the verdict nothing but the number of alignments that are decided on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -34,7 +35,7 @@ __all__ = [
     "Seed",
     "lines_of",
     "polar_map",
-    "polar_scores",
+    "polar_sums",
     "refined",
     "seeds",
     "similar",
@@ -129,15 +130,15 @@ def _polar_grid(
     return x.astype(np.float32), y.astype(np.float32), len(radii), count
 
 
-def polar_scores(
+def polar_sums(
     seen: Spectrum,
     lines: Lines,
     scales: Range,
     *,
     step: float,
     stretches: tuple[tuple[float, float], ...] = ((0.0, 0.0),),
-) -> NDArray[np.float32]:
-    """Return the scores of similarities, mirrored or not, half a turn left open.
+) -> tuple[NDArray[np.uint16], float]:
+    """Return the power of similarities, mirrored or not, half a turn left open.
 
     Parameters
     ----------
@@ -148,8 +149,10 @@ def polar_scores(
 
     Returns
     -------
-    ndarray of float32, shape (2, E, S, A)
+    ndarray of uint16, shape (2, E, S, A)
         Upright and mirrored; for each stretch; from the largest scale down; over half a turn.
+    float
+        What these are to be multiplied by: 1 is then what noise has.
     """
     radii = np.hypot(*lines.frequencies.T)
     low = float(radii.min()) / scales.most
@@ -173,7 +176,7 @@ def polar_scores(
         for row, column in zip(down, right, strict=True):
             part = polar[:, row : row + sizes, column : column + count]
             scores[:, : part.shape[1]] += part
-    return total * np.float32(1 / (unit * len(radii))) - np.float32(1)
+    return total, 1 / (unit * len(radii))
 
 
 def polar_map(
@@ -184,7 +187,7 @@ def polar_map(
     step: float,
     stretch: tuple[float, float] = (0.0, 0.0),
 ) -> NDArray[np.float64]:
-    """Return the B at a place of `polar_scores`, whose last axis is `count` long."""
+    """Return the B at a place of `polar_sums`, whose last axis is `count` long."""
     mirror, row, column = place
     scale = scales.most * np.exp(-row * step)
     cos, sin = np.cos(column * np.pi / count), np.sin(column * np.pi / count)
@@ -199,10 +202,11 @@ def similar(
 ) -> list[tuple[float, NDArray[np.float64]]]:
     """Return the best (score, B) among similarities, mirrored or not, half a turn left open."""
     step = STEP / max(seen.size)
-    total = polar_scores(seen, lines, scales, step=step)[:, 0]
+    sums, unit = polar_sums(seen, lines, scales, step=step)
+    total = sums[:, 0]
     return [
         (
-            float(total[mirror, row, column]),
+            float(total[mirror, row, column]) * unit - 1,
             polar_map((mirror, row, column), total.shape[2], scales, step=step),
         )
         for mirror in (0, 1)
@@ -210,11 +214,16 @@ def similar(
     ]
 
 
-def _peaks(total: NDArray[np.float32], top: int) -> list[tuple[int, int]]:
+def _peaks(total: NDArray[Any], top: int) -> list[tuple[int, int]]:
     """Return the places of the highest local maxima."""
     highest = cv2.dilate(total, np.ones((3, 3), np.uint8))
-    places = np.flatnonzero(total >= highest)
-    best = places[np.argsort(-total.ravel()[places])[:top]]
+    # What has less than half the power of the best is no peak, and there are thousands.
+    places = np.flatnonzero((total >= highest) & (total > total.max() // 2))
+    values = total.ravel()[places]
+    if len(values) > top:
+        among = np.argpartition(values, len(values) - top)[len(values) - top :]
+        places, values = places[among], values[among]
+    best = places[np.argsort(values)[::-1]]
     return [(int(each) // total.shape[1], int(each) % total.shape[1]) for each in best]
 
 
@@ -249,26 +258,37 @@ def stretched(
     return found
 
 
-def refined(seen: Spectrum, lines: Lines, turned: NDArray[np.float64]) -> NDArray[np.float64]:
+def refined(
+    windows: Sequence[Spectrum], lines: Lines, turned: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return hypotheses B, shape (C, 2, 2), drawn to the peaks near their lines.
 
     Least squares of the lines' places, each weighted by how far its peak stands out.
+
+    Parameters
+    ----------
+    windows : sequence of Spectrum, of length C
+        Where each hypothesis was found; the same object of those that share one.
     """
-    scale = np.array(seen.shape[::-1], np.float64)
-    unit = scale / np.array(seen.size[::-1]) / _SAMPLED
+    groups = _together(windows)
+    scale = np.array([seen.shape[::-1] for seen in windows], np.float64)[:, None]
+    unit = scale / np.array([seen.size[::-1] for seen in windows])[:, None] / _SAMPLED
     ridge = 1e-5 * np.eye(2)
-    power = seen.power.ravel()
     for width, reach in _WIDTHS:
         steps = np.arange(-reach, reach + 1)
-        around = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
-        expected = seen.bins(np.einsum("cij,kj->cki", turned, lines.frequencies))
-        bins = np.rint(expected)[:, :, None].astype(np.intp) + around
-        places, _ = seen.places(bins[..., 0], bins[..., 1])
-        off = (bins - expected[:, :, None]) / (width * unit)
-        nearness = np.exp(-0.5 * np.square(off).sum(axis=-1))
-        weight = np.clip(power[places] - 2, 0, 18) * nearness
-        total = weight.sum(axis=-1)
-        middle = np.einsum("ckn,ckni->cki", weight, bins) / (total + 1e-9)[..., None] / scale
+        expected = np.einsum("cij,kj->cki", turned, lines.frequencies) * scale
+        bins = np.rint(expected).astype(np.intp)[..., None] + steps  # (C, K, 2, n)
+        power = np.empty((*bins.shape[:2], len(steps), len(steps)), np.float32)
+        for seen, mine in groups:
+            places, _ = seen.places(bins[mine, :, 0, None, :], bins[mine, :, 1, :, None])
+            power[mine] = seen.power.ravel()[places]
+        off = (bins - expected[..., None]) / (width * unit[..., None])
+        near = np.exp(-0.5 * np.square(off)).astype(np.float32)
+        weight = np.clip(power - 2, 0, 18) * near[:, :, 0, None, :] * near[:, :, 1, :, None]
+        columns, rows = weight.sum(axis=2), weight.sum(axis=3)
+        total = rows.sum(axis=-1)
+        middle = (np.stack([columns, rows], axis=2) * bins).sum(axis=-1)
+        middle = middle / (total[..., None] + 1e-9) / scale
         trust = total / (total + _TRUST)
         squares = np.einsum("ck,ki,kj->cij", trust, lines.frequencies, lines.frequencies) + ridge
         cross = np.einsum("ck,cki,kj->cij", trust, middle, lines.frequencies) + turned @ ridge
@@ -276,15 +296,33 @@ def refined(seen: Spectrum, lines: Lines, turned: NDArray[np.float64]) -> NDArra
     return turned
 
 
+def _together(windows: Sequence[Spectrum]) -> list[tuple[Spectrum, NDArray[np.intp]]]:
+    """Return each window once, with the places where it stands."""
+    places: dict[int, list[int]] = {}
+    for place, seen in enumerate(windows):
+        places.setdefault(id(seen), []).append(place)
+    return [(windows[mine[0]], np.array(mine)) for mine in places.values()]
+
+
 def seeds(
-    seen: Spectrum, lines: Lines, turned: NDArray[np.float64], tile: int, *, top: int
-) -> list[Seed]:
-    """Place hypotheses B, shape (C, 2, 2), each upright and after half a turn; return the best."""
-    waves = seen.amplitudes(np.einsum("cij,kj->cki", turned, lines.frequencies))
-    strength = np.minimum(np.abs(waves), _LOUDEST)
-    best = np.argsort(-np.square(strength).sum(axis=1))[:top]
-    waves, strength, turned = waves[best], strength[best], turned[best]
-    waves = strength * np.exp(1j * np.angle(waves))
+    windows: Sequence[Spectrum], lines: Lines, turned: NDArray[np.float64], tile: int
+) -> list[tuple[Seed, int]]:
+    """Place hypotheses B, shape (C, 2, 2), each upright and after half a turn.
+
+    Parameters
+    ----------
+    windows : sequence of Spectrum, of length C
+
+    Returns
+    -------
+    list of (Seed, int)
+        The best C and which hypothesis each is of, the surest first.
+    """
+    frequencies = np.einsum("cij,kj->cki", turned, lines.frequencies)
+    waves = np.empty(frequencies.shape[:-1], np.complex128)
+    for seen, mine in _together(windows):
+        waves[mine] = seen.amplitudes(frequencies[mine])
+    waves = np.minimum(np.abs(waves), _LOUDEST) * np.exp(1j * np.angle(waves))
     both = np.concatenate([waves, waves.conj()]) * np.exp(-1j * lines.phases)
     # The real part of a transform is that of the half that is symmetric, at half the cost.
     grid = np.zeros((len(both), _PLACES, _PLACES // 2 + 1), np.complex64)
@@ -294,12 +332,17 @@ def seeds(
             if column <= _PLACES // 2:
                 grid[:, row, column] += part[:, line]
     places = (_PLACES, _PLACES)
-    agreement = scipy.fft.irfft2(grid, s=places, norm="forward").reshape(len(both), -1)
+    agreement = scipy.fft.irfft2(grid, s=places, norm="forward", overwrite_x=True)
+    agreement = agreement.reshape(len(both), -1)
     highest = agreement.argmax(axis=1)
     scores = agreement[np.arange(len(both)), highest] / np.sqrt(len(lines.phases) / 2)
     signed = np.concatenate([turned, -turned])
     where = np.stack([highest % _PLACES, highest // _PLACES], axis=1) * (tile / _PLACES) + 0.5
+    count = len(turned)
     return [
-        Seed(float(scores[each]), signed[each], seen.centre, where[each])
-        for each in np.argsort(-scores)[:top]
+        (
+            Seed(float(scores[each]), signed[each], windows[each % count].centre, where[each]),
+            int(each) % count,
+        )
+        for each in np.argsort(-scores)[:count]
     ]

@@ -38,9 +38,10 @@ class Spectrum:
     shape : tuple of int
         Height ny and width nx of the transform.
     waves : ndarray of complex64, shape (ny, nx/2 + 1)
-        Transform of a window whose middle is the origin, in the order of `numpy.fft.rfft2`.
+        Transform with the origin at the pixel below and right of the window's middle, or in it;
+        rows from the lowest frequency up.
     power : ndarray of float32, shape (ny, nx/2 + 1)
-        Its squared magnitude over the local mean, rows from the lowest frequency up.
+        Its squared magnitude over the local mean.
     noise : ndarray of float32, shape (ny, nx/2 + 1)
         That local mean.
     smooth : ndarray of float32, shape (ny, nx/2 + 1)
@@ -76,28 +77,22 @@ class Spectrum:
         part = at - whole
         result = np.zeros(at.shape[:-1], np.complex128)
         flat, noise = self.waves.ravel(), self.noise.ravel()
-        half, count = self.shape[0] // 2 * self.power.shape[1], self.power.size
         for right in (0, 1):
             for down in (0, 1):
                 places, turned = self.places(whole[..., 0] + right, whole[..., 1] + down)
-                values = flat[(places - half) % count] / np.sqrt(noise[places])
+                values = flat[places] / np.sqrt(noise[places])
                 share = (part[..., 0] if right else 1 - part[..., 0]) * (
                     part[..., 1] if down else 1 - part[..., 1]
                 )
                 result += share * np.where(turned, values.conj(), values)
-        return result
+        # From the origin's pixel to the window's middle, half a pixel where its side is even.
+        off = np.array([size % 2 - 1 for size in self.size[::-1]]) / 2
+        return np.asarray(result * np.exp(2j * np.pi * (frequencies @ off)))
 
 
 @lru_cache(maxsize=32)
 def _taper(count: int) -> NDArray[np.float32]:
     return np.asarray(tukey(count + 2, _TAPER)[1:-1], np.float32)
-
-
-@lru_cache(maxsize=32)
-def _to_middle(size: int, count: int) -> NDArray[np.complex64]:
-    """Return what moves the origin from the first sample's index to the window's middle."""
-    turns = np.fft.fftfreq(count) * (size / 2 - 0.5)
-    return np.asarray(np.exp(2j * np.pi * turns), np.complex64)
 
 
 def spectrum(part: NDArray[np.float32], centre: tuple[float, float]) -> Spectrum:
@@ -106,12 +101,9 @@ def spectrum(part: NDArray[np.float32], centre: tuple[float, float]) -> Spectrum
     padded = _PADDED_LARGE if _LARGE <= min(height, width) == max(height, width) else _PADDED
     rows = 2 * scipy.fft.next_fast_len(int(height * padded) // 2 + 1, real=True)
     columns = 2 * scipy.fft.next_fast_len(int(width * padded) // 2 + 1, real=True)
-    faded = part * (_taper(height)[:, None] * _taper(width))
-    waves = np.asarray(scipy.fft.rfft2(faded, s=(rows, columns)), np.complex64)
-    waves *= _to_middle(height, rows)[:, None]
-    waves *= _to_middle(width, columns)[: waves.shape[1]]
-    power = waves.real**2 + waves.imag**2
-    power = np.concatenate([power[rows // 2 :], power[: rows // 2]])
+    waves = scipy.fft.rfft2(_around_origin(part, rows, columns), overwrite_x=True)
+    power = np.square(waves.real)
+    power += np.square(waves.imag)
     side = max(9, int(min(rows, columns) * _LOCAL)) | 1
     noise = cv2.blur(power, (side, side), borderType=cv2.BORDER_REFLECT) + np.float32(1e-6)
     power /= noise
@@ -126,6 +118,26 @@ def spectrum(part: NDArray[np.float32], centre: tuple[float, float]) -> Spectrum
         np.asarray(noise, np.float32),
         np.asarray(smooth, np.float32),
     )
+
+
+def _around_origin(part: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
+    """Return a faded window that is laid out with its middle at the first pixel.
+
+    Every second row is negated, by which the lowest frequency comes first in its transform.
+    """
+    height, width = part.shape
+    top, left = height // 2, width // 2
+    down, across = _taper(height).copy(), _taper(width)
+    down[1 - top % 2 :: 2] *= -1
+    laid = np.zeros((rows, columns), np.float32)
+    for here, there in (
+        (slice(top, None), slice(height - top)),
+        (slice(top), slice(rows - top, None)),
+    ):
+        faded = part[here] * down[here, None]
+        np.multiply(faded[:, left:], across[left:], out=laid[there, : width - left])
+        np.multiply(faded[:, :left], across[:left], out=laid[there, columns - left :])
+    return laid
 
 
 def windows(shape: tuple[int, int], side: int | None) -> list[tuple[int, int, int, int]]:
