@@ -38,7 +38,7 @@ def _stretches() -> tuple[tuple[float, float], ...]:
 def bent(
     canvas: NDArray[np.float32], lines: Lines, *, top: int
 ) -> list[tuple[float, NDArray[np.float64], tuple[float, float]]]:
-    """Return the best (power, B, centre) of neighbouring patches, half a turn left open.
+    """Return the best (score, B, centre) of neighbouring patches, half a turn left open.
 
     Parameters
     ----------
@@ -60,8 +60,10 @@ def bent(
             seen = spectrum(canvas[y : y + tall, x : x + wide], (x + wide / 2, y + tall / 2))
             sums, unit = polar_sums(seen, lines, _SCALES, step=step, stretches=_stretches())
             planes = sums.reshape(-1, *sums.shape[2:])
-            near = np.stack([cv2.dilate(each, _NEAR) for each in planes])
-            tables.append((near >> _ADDED).ravel())
+            near = np.stack([cv2.dilate(each, _NEAR) for each in planes]).astype(np.uint16)
+            # Less what noise has, so that a patch at the edge lacks nothing by its neighbours.
+            above = (near >> np.uint16(_ADDED)).astype(np.int16) - np.int16(1 / unit / 2**_ADDED)
+            tables.append(above.ravel())
     shape = sums.shape
     pooled = np.stack(tables).reshape(rows, columns, -1)
     for axis in (0, 1):
@@ -71,7 +73,7 @@ def bent(
         added[:-1] += lone[1:]
     best = pooled.reshape(rows * columns, -1)
     found = []
-    for patch in np.argsort(-best.max(axis=1))[:top]:
+    for patch in np.argsort(best.max(axis=1))[::-1][:top]:
         where = int(best[patch].argmax())
         mirror, place, size, turn = (int(each) for each in np.unravel_index(where, shape))
         stretch = _stretches()[place]

@@ -332,8 +332,8 @@ def seeds(
             if column <= _PLACES // 2:
                 grid[:, row, column] += part[:, line]
     places = (_PLACES, _PLACES)
-    agreement = scipy.fft.irfft2(grid, s=places, norm="forward", overwrite_x=True)
-    agreement = agreement.reshape(len(both), -1)
+    maps = scipy.fft.irfft2(grid, s=places, norm="forward", overwrite_x=True)
+    agreement = maps.reshape(len(both), -1)
     highest = agreement.argmax(axis=1)
     scores = agreement[np.arange(len(both)), highest] / np.sqrt(len(lines.phases) / 2)
     signed = np.concatenate([turned, -turned])
