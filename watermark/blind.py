@@ -58,7 +58,7 @@ _NOTHING = 0.02  # energy of a residual pixel under which it is padding
 
 
 def aligned(
-    scales: Iterable[Observation], keys: Sequence[Key], profile: Profile
+    scales: Iterable[Observation], keys: Sequence[Key], profile: Profile, *, bends: bool = True
 ) -> list[list[tuple[Alignment, Evidence]]]:
     """Find marks of some keys.
 
@@ -69,6 +69,8 @@ def aligned(
         asked for if that is enough.
     keys : sequence of Key
     profile : Profile
+    bends : bool
+        Whether a strong perspective is looked for, where hardly anything is found without.
 
     Returns
     -------
@@ -95,7 +97,7 @@ def aligned(
     if not searches:
         raise ValueError("there is nothing to search in")
     for search in searches:
-        if search.covered() < _HARDLY:
+        if bends and search.covered() < _HARDLY:
             search.bend()
     return [search.results() for search in searches]
 

@@ -134,7 +134,7 @@ class Watch:
         if self.search == "full" and wanted and (last or often):
             # On the way the mark's own scale alone: the others take several times as long.
             scales = self.reel.scales()
-            tried += self._searched(scales if last else itertools.islice(scales, 1))
+            tried += self._searched(scales, bends=True) if last else self._searched_base(scales)
         ways: list[Way] = []
         if last:
             ways = self._ways(tried, plain)
@@ -200,9 +200,13 @@ class Watch:
         rated = (pilot_z(each.evidence.tile, each.key, self.profile) for each in tried)
         return max(rated) >= _SURE_PILOT
 
-    def _searched(self, scales: Iterable[Observation]) -> list[Hypothesis]:
+    def _searched_base(self, scales: Iterable[Observation]) -> list[Hypothesis]:
+        """Search on the mark's own scale, and for no strong perspective."""
+        return self._searched(itertools.islice(scales, 1), bends=False)
+
+    def _searched(self, scales: Iterable[Observation], *, bends: bool) -> list[Hypothesis]:
         """Return what the pilot shows, of each key in turn."""
-        found = aligned(scales, self.keys, self.profile)
+        found = aligned(scales, self.keys, self.profile, bends=bends)
         return [
             Hypothesis(evidence, alignment, key, self.profile)
             for key, seen in zip(self.keys, found, strict=True)
@@ -248,7 +252,7 @@ class Watch:
             if searched >= _SHOTS or max(known) >= _SHOWN:
                 continue
             searched += 1
-            found = self._searched(itertools.islice(self.reel.scales(shot), 1))
+            found = self._searched_base(self.reel.scales(shot))
             self._take(ways, found)
             found.sort(key=lambda each: -pilot_z(each.evidence.tile, each.key, self.profile))
             tried += found[:_TRACKS]

@@ -131,7 +131,7 @@ class Reel:
         if not self.frames:
             self.shape = plane.shape[0], plane.shape[1]
             self._total = np.zeros((0, 0), np.float32)
-            self._brightest = plane.copy()
+            self._brightest = np.zeros(self.shape, np.uint8)
         elif plane.shape != self.shape:
             # A film whose size changes half-way is one whose geometry does.
             plane = np.asarray(cv2.resize(plane, self.shape[::-1]), np.float32)
@@ -140,11 +140,12 @@ class Reel:
         residual = whiten(canvas, self.profile, grown=self.scale, coded=True)
         if key:
             residual *= np.float32(_KEY_FRAME)
-        np.maximum(self._brightest, plane, out=self._brightest)
+        rounded = _rounded(plane)
+        np.maximum(self._brightest, rounded, out=self._brightest)
         self._total = residual if not self.frames else self._total + residual
         shot = len(self._shots) - 1
         if self.frames % self._every == 0:
-            self.planes.append((time, shot, _rounded(plane)))
+            self.planes.append((time, shot, rounded))
             if len(self.planes) > max(_FEWEST, _PLANES // plane.size):
                 self.planes, self._every = self.planes[::2], 2 * self._every
         self.frames += 1
@@ -211,7 +212,7 @@ class Reel:
 
     def borders(self) -> tuple[Alignment, ...]:
         """Return the hypotheses that the frame lies inside bars of one tone; none without bars."""
-        box = inside_borders(self._brightest)
+        box = inside_borders(self._brightest.astype(np.float32))
         if box is None:
             return ()
         top, left, height, width = box
@@ -273,7 +274,7 @@ class Reel:
 
 
 def _rounded(plane: Luma) -> NDArray[np.uint8]:
-    return np.asarray(cv2.convertScaleAbs(np.maximum(plane, 0)), np.uint8)
+    return np.asarray(cv2.add(plane, 0.0, dtype=cv2.CV_8U), np.uint8)  # saturates
 
 
 def _rows(matrix: NDArray[np.float64]) -> tuple[tuple[float, float, float], ...]:
