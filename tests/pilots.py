@@ -6,8 +6,8 @@ import numpy as np
 from watermark.homography import apply
 from watermark.key import Key
 from watermark.pattern import pilot
+from watermark.polar import lines_of
 from watermark.profile import DEFAULT
-from watermark.search import lines_of
 
 KEY = Key(bytes(range(32)))
 TILE = DEFAULT.tile

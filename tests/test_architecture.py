@@ -15,8 +15,8 @@ FLOORS = {
     | {"planes", "scene"},
     1: {"transform", "mask", "residual", "pattern", "align", "detection", "quality"}
     | {"identify", "signsum", "attribution", "decide"}
-    | {"homography", "spectrum", "search", "patches", "blocks", "track", "borders"}
-    | {"sequential"},
+    | {"homography", "spectrum", "polar", "search", "patches", "blocks", "track", "borders"}
+    | {"sequential", "succession"},
     2: {"blind", "leads", "embed", "detect", "overlay", "learned"}
     | {"moving", "reel", "clip", "timeline", "tally"},
     3: {"formats", "picture", "quantisation", "savers", "stills", "files"}

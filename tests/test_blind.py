@@ -15,8 +15,8 @@ from watermark.frame import luma
 from watermark.homography import affine, apply
 from watermark.identify import Codebook
 from watermark.key import Key
+from watermark.polar import lines_of
 from watermark.profile import DEFAULT
-from watermark.search import lines_of
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 KEY, OTHER = Key(bytes(range(32))), Key(bytes(32))

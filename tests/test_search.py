@@ -7,8 +7,9 @@ from pilots import KEY, LINES, TILE, linear, noise, off_grid, seen
 from watermark.homography import affine, apply
 from watermark.key import Key
 from watermark.pattern import pilot_lines
+from watermark.polar import Range, lines_of
 from watermark.profile import DEFAULT
-from watermark.search import Range, lines_of, refined, seeds, similar, stretched
+from watermark.search import refined, seeds, similar, stretched
 from watermark.spectrum import spectrum
 
 SHAPE = (400, 512)

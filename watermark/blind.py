@@ -31,8 +31,9 @@ from watermark.leads import (
     tile_of,
 )
 from watermark.patches import bent
+from watermark.polar import Range, lines_of
 from watermark.profile import Profile
-from watermark.search import Range, lines_of, refined, seeds, similar, stretched
+from watermark.search import refined, seeds, similar, stretched
 from watermark.spectrum import Spectrum, spectrum, windows
 from watermark.track import Track, tracked
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from watermark.search import Lines
+from watermark.polar import Lines
 
 __all__ = ["Blocks", "demodulated", "presence", "shifts", "spread", "strength"]
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from watermark.align import folded
 from watermark.homography import Matrix, apply, jacobian, scaling, warp
+from watermark.polar import Range
 from watermark.profile import Profile
-from watermark.search import Range, Seed
+from watermark.search import Seed
 from watermark.track import Track, laid_out
 
 __all__ = [

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from watermark.search import Lines, Range, polar_map, polar_sums
+from watermark.polar import Lines, Range, polar_map, polar_sums
 from watermark.spectrum import spectrum
 
 __all__ = ["bent"]

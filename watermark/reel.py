@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -274,7 +275,8 @@ class Reel:
 
 
 def _rounded(plane: Luma) -> NDArray[np.uint8]:
-    return np.asarray(cv2.add(plane, 0.0, dtype=cv2.CV_8U), np.uint8)  # saturates
+    nothing: Any = 0.0  # OpenCV takes numbers too, which its types do not say
+    return np.asarray(cv2.add(plane, nothing, dtype=cv2.CV_8U), np.uint8)  # saturates
 
 
 def _rows(matrix: NDArray[np.float64]) -> tuple[tuple[float, float, float], ...]:

@@ -2,9 +2,9 @@
 
 Every slot of a `Reel` is folded along a few alignments, its *ways*, that were chosen without the
 message.  Windows of neighbouring slots where the pilot shows are decoded; the marks that come up
-compete for each slot, with "no mark", in a hidden Markov model (Viterbi 1967,
-DOI 10.1109/TIT.1967.1054010), and each run of slots that a mark wins is decided on like a clip of
-its own.  The boundaries were chosen after the key was seen, so all runs and all ways are charged.
+compete for each slot, with "no mark" (`watermark.succession`), and each run of slots that a mark
+wins is decided on like a clip of its own.  The boundaries were chosen after the key was seen, so
+all runs and all ways are charged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, logsumexp
 
 from watermark.align import Alignment
 from watermark.coding import CODE_BITS, codeword, decode
@@ -30,6 +29,7 @@ from watermark.pattern import carriers, pilot
 from watermark.profile import Profile
 from watermark.reel import Slot
 from watermark.sequential import charged, log_runs
+from watermark.succession import best_path
 from watermark.transform import analyse, levels
 
 __all__ = ["Stretch", "Way", "pilot_z", "stretches"]
@@ -38,9 +38,6 @@ _SHOTS = 32  # that are decoded, at most, of one way
 _WINDOWS = 4  # of each other size
 _PILOT = 1.5  # z of the pilot from which a window is worth decoding; a readable message has 3
 _READABLE = 8.0  # z of the best decoding; without a mark it is 6.5 to 8.5
-_SWITCH = 9.0  # log of how much rarer a change of mark is than none
-_WEAKEST = 2.0  # z of a slot that a mark is taken to give in its better tenth, at least
-_UNEVEN = 0.7  # standard deviation of the log of what it gives, from slot to slot
 _NEAR = 8.0  # seconds without a mark that it goes on through, at most
 _AROUND = 1.0  # seconds on each side of a slot that its own p-value is of
 
@@ -146,7 +143,8 @@ def stretches(
         return none, [((a + b) / 2, 0.0) for a, b in pairwise(edges)]
     chosen = list(candidates.values())
     scores = _scores(chosen, ways, profile)
-    path = _best_path(scores, chosen)
+    spans = [(each.first, each.last) for each in chosen]
+    path = best_path(scores, spans)
     marks: list[Found | None] = [None] * len(slots)
     for first, last, state in _runs(path):
         won = judged(chosen[state].way, first, last) if state >= 0 else None
@@ -222,34 +220,6 @@ def _scores(
             words[each.way] = soft
         rows.append(words[each.way] @ codeword(each.number))
     return np.stack(rows)
-
-
-def _best_path(scores: NDArray[np.float64], chosen: Sequence[_Candidate]) -> NDArray[np.intp]:
-    """Return the likeliest candidate of each slot, −1 for none."""
-    # Of a window a part may be marked, of which the upper tenth of the scores tells.
-    usual = [np.quantile(z[a.first : a.last], 0.9) for z, a in zip(scores, chosen, strict=True)]
-    means = np.maximum(usual, _WEAKEST)[:, None]
-    # How strong a mark is differs from slot to slot and is not known: a log-normal mixture, so
-    # that a weak slot among strong ones is neither held impossible nor, at a z of 2 or 3, likely.
-    steps = np.linspace(-3, 3, 13)
-    shares = log_softmax(-np.square(steps) / 2)
-    strengths = [means * np.exp(_UNEVEN * step) for step in steps]
-    mixed = [m * scores - m**2 / 2 + w for m, w in zip(strengths, shares, strict=True)]
-    gains = np.vstack([np.zeros(scores.shape[1]), logsumexp(mixed, axis=0)])
-    states, count = gains.shape
-    switch = _SWITCH + np.log(states)
-    total = gains[:, 0].copy()
-    back = np.zeros((count, states), np.intp)
-    for place in range(1, count):
-        best = int(total.argmax())
-        stay = total >= total[best] - switch
-        back[place] = np.where(stay, np.arange(states), best)
-        total = np.where(stay, total, total[best] - switch) + gains[:, place]
-    path = np.empty(count, np.intp)
-    path[-1] = int(total.argmax())
-    for place in range(count - 1, 0, -1):
-        path[place - 1] = back[place, path[place]]
-    return path - 1
 
 
 def _runs(path: NDArray[np.intp]) -> list[tuple[int, int, int]]:

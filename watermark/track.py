@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from watermark.blocks import demodulated, presence, shifts, spread, strength
 from watermark.homography import Matrix, apply, fit, normalised, warp
-from watermark.search import Lines
+from watermark.polar import Lines
 
 __all__ = ["Track", "laid_out", "tracked"]
 
