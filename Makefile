@@ -19,7 +19,7 @@ $(READY): pyproject.toml
 		{ echo 'the venv module is missing; install it: sudo apt-get install python3-venv' >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[postgresql,bench]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[postgresql]' --group dev
 	@touch $@
 
 demo: $(READY)
