@@ -76,6 +76,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--systems", help="names, separated by commas; all by default")
     parser.add_argument("--families", help=f"of {', '.join(FAMILIES)}; all by default")
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments")
+    parser.add_argument(
+        "--strengths", type=Path, default=RESULTS, help="of equal visibility, as calibrated"
+    )
     parser.add_argument("--draws", type=int, default=1, help="of each attack on each picture")
     parser.add_argument("--min-short", type=int, default=480, help="pixels of the short side")
     parser.add_argument("--every", type=int, default=1, help="only every n-th picture by name")
@@ -151,7 +154,11 @@ def main() -> None:
     news = {name: why for name, why in absent.items() if name not in told}
     write_lines(options.out, _said(run, news), append=True)
     bench = Bench(
-        markings(systems, strengths() if RESULTS.exists() else {}, seed=options.seed),
+        markings(
+            systems,
+            strengths(options.strengths) if options.strengths.exists() else {},
+            seed=options.seed,
+        ),
         options.chosen,
         pictures,
         options.draws,
