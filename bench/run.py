@@ -11,6 +11,7 @@ This project is at its default strength in both comparisons, and is run once for
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -36,7 +37,11 @@ _shared: dict[str, Bench] = {}
 
 
 def markings(
-    systems: Mapping[str, System], equal: Mapping[str, float], *, seed: int
+    systems: Mapping[str, System],
+    equal: Mapping[str, float],
+    *,
+    seed: int,
+    visibilities: Sequence[str] = _VISIBILITIES,
 ) -> tuple[Marking, ...]:
     """Return each system at each visibility.
 
@@ -47,12 +52,16 @@ def markings(
         At which a system is as visible as this project; one that is not there is not run so.
     seed : int
         Of the identities.
+    visibilities : sequence of str
+        Of ``default`` and ``equal``, for the peers; this project is the measure of both.
     """
     found = []
     for name, system in systems.items():
         identities = system.identities(_MARKS, seed)
-        found.append(Marking(system, identities, "default", 1.0))
-        if name in equal and name != Sukashi.name:
+        mine = name == Sukashi.name
+        if mine or "default" in visibilities:
+            found.append(Marking(system, identities, "default", 1.0))
+        if name in equal and not mine and "equal" in visibilities:
             found.append(Marking(system, identities, "equal", equal[name]))
     return tuple(found)
 
@@ -64,8 +73,10 @@ def twice(row: Row) -> Iterator[Row]:
         yield row | {"visibility": "equal"}
 
 
-def _work(picture: Picture) -> list[Row]:
-    return [each for row in _shared["bench"].rows(picture) for each in twice(row)]
+def _work(job: tuple[Picture, int]) -> list[Row]:
+    picture, at = job
+    bench = _shared["bench"]
+    return [each for row in bench.rows(picture, bench.markings[at]) for each in twice(row)]
 
 
 def _options() -> argparse.Namespace:
@@ -78,6 +89,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments")
     parser.add_argument(
         "--strengths", type=Path, default=RESULTS, help="of equal visibility, as calibrated"
+    )
+    parser.add_argument(
+        "--visibility", choices=(*_VISIBILITIES, "both"), default="both", help="of the peers"
     )
     parser.add_argument("--draws", type=int, default=1, help="of each attack on each picture")
     parser.add_argument("--min-short", type=int, default=480, help="pixels of the short side")
@@ -159,6 +173,7 @@ def main() -> None:
             systems,
             strengths(options.strengths) if options.strengths.exists() else {},
             seed=options.seed,
+            visibilities=(options.visibility,) if options.visibility != "both" else _VISIBILITIES,
         ),
         options.chosen,
         pictures,
@@ -172,13 +187,17 @@ def main() -> None:
     if options.quick:
         print(f"a smoke test of at most {spoken(FEW.seconds)} on two cores; not for figures")
     _shared["bench"] = bench
+    jobs = [(picture, at) for picture in chosen for at in range(len(bench.markings))]
+    first: list[Row] = []
     count = 0
-    for place, rows in enumerate(side_by_side(_work, chosen, jobs=options.jobs), 1):
+    for place, rows in enumerate(side_by_side(_work, jobs, jobs=options.jobs), 1):
         write_lines(options.out, [run | row for row in rows], append=True)
         count += len(rows)
-        if rows and count == len(rows):
-            print(f"after it: {_foretold(bench, rows, chosen[place:], options.jobs)}")
-        print(f"\r{place} of {len(chosen)} pictures, {count} rows", end="", flush=True)
+        first += rows if place <= len(bench.markings) else []
+        if first and place == len(bench.markings):
+            print(f"after the first picture: {_foretold(bench, first, chosen[1:], options.jobs)}")
+        print(f"\r{place // len(bench.markings)} of {len(chosen)} pictures, {count} rows", end="")
+        sys.stdout.flush()
     print(f"\n{options.out}; now: python -m bench report {options.out} -o page.html")
 
 

@@ -79,14 +79,11 @@ class Bench:
     seed: int
     done: frozenset[tuple[Any, ...]]
 
-    def rows(self, picture: Picture) -> Iterator[Row]:
-        """Yield the rows of one picture that are not done yet."""
-        original = load(picture)
-        for marking in self.markings:
-            left = [place for place in self._places(marking) if self._open(place, picture)]
-            if not left:
-                continue
-            yield from self._marked(picture, original, marking, left)
+    def rows(self, picture: Picture, marking: Marking) -> Iterator[Row]:
+        """Yield the rows of one picture and marking that are not done yet."""
+        left = [place for place in self._places(marking) if self._open(place, picture)]
+        if left:
+            yield from self._marked(picture, load(picture), marking, left)
 
     def count(self, picture: Picture) -> dict[str, int]:
         """Return how many rows of each system are not done yet."""

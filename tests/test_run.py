@@ -56,6 +56,12 @@ def bench(*systems, done=frozenset(), draws=1):
     return Bench(chosen, MILD, corpus, draws, 1, done)
 
 
+def rows_of(given, picture):
+    """Yield the rows of a picture, of one marking after the other."""
+    for marking in given.markings:
+        yield from given.rows(picture, marking)
+
+
 @pytest.fixture(autouse=True)
 def _without_jod(monkeypatch):
     """Leave out what takes seconds a picture; it has tests of its own."""
@@ -76,15 +82,15 @@ def test_each_attack_of_a_family_has_a_name_of_its_own():
 
 def test_all_systems_meet_the_same_changes(picture):
     one, other = Fake("one"), Fake("other")
-    list(bench(one, other).rows(picture))
+    list(rows_of(bench(one, other), picture))
     assert len(one.seen) == len(MILD) + 1
     assert all(np.array_equal(a, b) for a, b in zip(one.seen, other.seen, strict=True))
 
 
 def test_draws_differ_and_are_repeated(picture):
     first, again = Fake(), Fake()
-    rows = list(bench(first, draws=2).rows(picture))
-    list(bench(again, draws=2).rows(picture))
+    rows = list(rows_of(bench(first, draws=2), picture))
+    list(rows_of(bench(again, draws=2), picture))
     assert all(np.array_equal(a, b) for a, b in zip(first.seen, again.seen, strict=True))
     places = [at for at, row in enumerate(rows) if row["attack"] == "noise 10"]
     offset = len(rows) - len(first.seen)  # fidelity is measured without asking
@@ -93,22 +99,24 @@ def test_draws_differ_and_are_repeated(picture):
 
 
 def test_what_is_done_is_not_done_again(picture):
-    rows = list(bench(Fake()).rows(picture))
+    rows = list(rows_of(bench(Fake()), picture))
     system = Fake()
     again = bench(system, done=finished(rows[:-2]))
     assert again.count(picture) == {"fake": 2}
-    assert [row["attack"] for row in again.rows(picture)] == [row["attack"] for row in rows[-2:]]
+    assert [row["attack"] for row in rows_of(again, picture)] == [
+        row["attack"] for row in rows[-2:]
+    ]
     assert len(system.seen) == 2
 
 
 def test_a_system_that_fails_has_a_row_for_every_trial(picture):
-    rows = list(bench(Fake(broken=True)).rows(picture))
+    rows = list(rows_of(bench(Fake(broken=True)), picture))
     assert len(rows) == len(MILD) + 2
     assert all("no such luck" in row["error"] and not row["found"] for row in rows)
 
 
 def test_an_answer_about_an_unmarked_picture_is_a_false_alarm(picture):
-    (row,) = (each for each in bench(Fake()).rows(picture) if each["family"] == "null")
+    (row,) = (each for each in rows_of(bench(Fake()), picture) if each["family"] == "null")
     assert row["found"]
 
 
@@ -116,6 +124,11 @@ def test_only_calibrated_systems_are_compared_at_equal_visibility():
     found = markings({"a": Fake("a"), "b": Fake("b")}, {"a": 0.5}, seed=1)
     told = [(each.system.name, each.visibility, each.amount) for each in found]
     assert told == [("a", "default", 1.0), ("a", "equal", 0.5), ("b", "default", 1.0)]
+
+
+def test_peers_may_be_compared_in_one_way_only():
+    (found,) = markings({"a": Fake("a")}, {"a": 0.5}, seed=1, visibilities=("equal",))
+    assert (found.visibility, found.amount) == ("equal", 0.5)
 
 
 def test_this_project_stands_in_both_comparisons():
