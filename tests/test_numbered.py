@@ -20,7 +20,7 @@ def touch(folder, *names):
         ("shot_%05d.exr", "shot_00042.exr"),
         ("shot_%d.exr", "shot_42.exr"),
         ("shot_####.exr", "shot_0042.exr"),
-        ("shot_@.exr", "shot_00042.exr"),
+        ("shot_@@@@@.exr", "shot_00042.exr"),
         ("shot_#.exr", "shot_42.exr"),
         ("take#2 %03d.png", "take#2 042.png"),
         ("me@home.####.dpx", "me@home.0042.dpx"),
