@@ -232,7 +232,7 @@ def _check_layout(image: Any, data: bytes, kind: str, name: str) -> None:
         )
     if image.interpretation == "cmyk":
         raise UnsupportedMedia(
-            f"{name}: CMYK cannot be marked with its inks unchanged; convert it to RGB"
+            f"{name}: pictures in CMYK are neither marked nor looked at; convert it to RGB"
         )
     if image.format not in {"uchar", "ushort"}:
         raise UnsupportedMedia(
