@@ -433,7 +433,7 @@ def test_what_the_mark_raises_reaches_the_caller_and_no_thread_stays(tmp_path, l
 
     with pytest.raises(KeyError):
         transcode(long_film, tmp_path / "b.mkv", same, encoding=FAST, on_progress=progress)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # those of tests before may have ended
 
 
 def test_an_interrupt_ends_promptly_with_every_thread_joined(tmp_path, long_film):
@@ -453,7 +453,7 @@ def test_an_interrupt_ends_promptly_with_every_thread_joined(tmp_path, long_film
         transcode(long_film, tmp_path / "b.mkv", slow, encoding=FAST)
     assert time.monotonic() - started < 3
     timer.join()
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # those of tests before may have ended
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")  # noqa: PTH110
