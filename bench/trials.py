@@ -49,11 +49,6 @@ class Marking:
     visibility: str
     amount: float
 
-    @property
-    def name(self) -> str:
-        """System and visibility."""
-        return f"{self.system.name}, {self.visibility}"
-
 
 @dataclass(frozen=True, slots=True)
 class Bench:
@@ -130,10 +125,12 @@ class Bench:
         system, identities = marking.system, marking.identities
         index = int(picture.rng(self.seed, "mark").integers(len(identities)))
         about = {"picture": picture.name, "sha256": picture.sha256, "amount": marking.amount}
+        start = time.perf_counter()
         try:
             marked = system.embed(original, identities[index], marking.amount)
         except PeerError as error:
             failed = asdict(Outcome(error=f"{type(error).__name__}: {error}"))
+            failed["seconds"] = (time.perf_counter() - start) / len(left)
             for place in left:
                 yield _row(place) | about | failed
             return

@@ -113,6 +113,7 @@ def test_a_system_that_fails_has_a_row_for_every_trial(picture):
     rows = list(rows_of(bench(Fake(broken=True)), picture))
     assert len(rows) == len(MILD) + 2
     assert all("no such luck" in row["error"] and not row["found"] for row in rows)
+    assert all(row["seconds"] >= 0 for row in rows)  # the length of the run is foretold from them
 
 
 def test_an_answer_about_an_unmarked_picture_is_a_false_alarm(picture):

@@ -79,7 +79,8 @@ def _peaks(total: NDArray[Any], top: int) -> list[tuple[int, int]]:
     """Return the places of the highest local maxima."""
     highest = cv2.dilate(total, np.ones((3, 3), np.uint8))
     # What has less than half the power of the best is no peak, and there are thousands.
-    places = np.flatnonzero((total >= highest) & (total > total.max() // 2))
+    half = total.dtype.type(total.max() / 2)  # of the same type, or all of it would be converted
+    places = np.flatnonzero((total >= highest) & (total > half))
     values = total.ravel()[places]
     if len(values) > top:
         among = np.argpartition(values, len(values) - top)[len(values) - top :]
