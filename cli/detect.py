@@ -12,8 +12,8 @@ from cli.files import Failures, files_argument, finish, max_pixels_option, named
 from cli.overlay import check_overlay, check_plot, write_overlay
 from cli.progress import Progress
 from cli.text import echo_json, json_option, opened_registry, printable, registry_option
-from cli.timeline import film_record, live, tell_film, write_timeline
-from cli.verdict import BLANK, record, tell
+from cli.timeline import live, tell_film, write_timeline
+from cli.verdict import tell
 from watermark.errors import RegistryError, WatermarkError
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def detect(
     from watermark.formats import is_film  # noqa: PLC0415
     from watermark.identification import Catalogue, identify_still  # noqa: PLC0415
     from watermark.key import Key  # noqa: PLC0415
+    from watermark.record import BLANK, film_record, record  # noqa: PLC0415
     from watermark.registry import registry_exists  # noqa: PLC0415
     from watermark.stills import MAX_PIXELS  # noqa: PLC0415
 

@@ -1,9 +1,9 @@
-"""How a verdict on a film is told: a picture's row and lines, and what is when."""
+"""How a verdict on a film is told to people: a picture's lines, and what is when."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,13 +12,13 @@ from cli.interrupt import stop_if_interrupted
 from cli.marks import clock
 from cli.progress import Progress
 from cli.text import fit, printable
-from cli.verdict import LABEL, power, record, tell
+from cli.verdict import LABEL, power, tell
 
 if TYPE_CHECKING:
-    from watermark.clip_identification import ClipIdentification, Part, Seen
+    from watermark.clip_identification import ClipIdentification, Seen
     from watermark.identification import FoundMark
 
-__all__ = ["film_record", "live", "tell_film", "write_timeline"]
+__all__ = ["live", "tell_film", "write_timeline"]
 
 _UNMARKED = "no mark"
 
@@ -32,39 +32,6 @@ def live(progress: Progress) -> Callable[[Seen], None]:
         progress.tell(f"{clock(seen.seconds)}{whole}, z {seen.z:.1f}")
 
     return show
-
-
-def film_record(told: ClipIdentification) -> dict[str, Any]:
-    """Return what is told of a film as the row for scripts, its file left out."""
-    return {
-        **record(told.whole),
-        "duration": None if told.duration is None else round(told.duration, 3),
-        "seconds": round(told.seconds, 3),
-        "frames": told.frames,
-        "looks": told.looks,
-        "key_frames": told.key_frames,
-        "damaged": told.damaged,
-        "timeline": [_part(each) for each in told.parts],
-        "points": [[round(time, 3), round(value, 3) + 0.0] for time, value in told.points],
-    }
-
-
-def _part(part: Part) -> dict[str, Any]:
-    mark = part.mark
-    work = mark.work if mark is not None else None
-    # The number of a work that may not be named would name it.
-    number = None if mark is None or (mark.registered and work is None) else mark.number
-    return {
-        "start": round(part.start, 3),
-        "end": round(part.end, 3),
-        "marked": mark is not None,
-        "work": work.id if work else None,
-        "title": work.title if work else None,
-        "mark": None if number is None else f"{number:012x}",
-        "log10_p": None if mark is None else round(mark.log10_p, 3) + 0.0,
-        "z": None if mark is None else round(mark.z, 3) + 0.0,
-        "alignment": None if mark is None else mark.alignment,
-    }
 
 
 def tell_film(name: str, told: ClipIdentification) -> None:

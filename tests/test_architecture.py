@@ -24,7 +24,7 @@ FLOORS = {
     | {"videoinfo", "passthrough", "pipeline", "filmwriter", "hdr10"}
     | {"footage", "rasters", "numbered", "dpx", "exr"}
     | {"database", "migrations", "intake", "columns", "registry"},
-    4: {"marking", "identification", "filming", "clip_identification", "shots", "scan"},
+    4: {"marking", "identification", "filming", "clip_identification", "shots", "scan", "record"},
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
 # Packages that one file each may import; the bench compares with everything.
