@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import ssimulacra, vmaf
 from bench.corpus import Picture, load
 from bench.fidelity import flat_blocks
 from bench.identities import FAMILY_WISE, Identities, Outcome
@@ -165,8 +166,8 @@ def _row(place: Mapping[str, Any]) -> Row:
 
 def fidelity(original: Pixels, marked: Pixels) -> Row:
     """Return what marking cost a picture; the flats are those of the rounded result."""
-    host = luma(original)
-    energy, _ = flat_blocks(host, luma(marked) - host)
+    host, changed = luma(original), luma(marked)
+    energy, _ = flat_blocks(host, changed - host)
     worst = float(np.sqrt(energy.max())) if energy.size else math.nan
     return {
         "found": True,
@@ -174,5 +175,9 @@ def fidelity(original: Pixels, marked: Pixels) -> Row:
         "psnr": psnr(original, marked),
         "ssim": ssim(original, marked),
         "jod": jod(original, marked) if why_not() is None else math.nan,
+        "vmaf": vmaf.of_picture(host, changed) if vmaf.why_not() is None else math.nan,
+        "ssimulacra2": (
+            ssimulacra.ssimulacra2(original, marked) if ssimulacra.why_not() is None else math.nan
+        ),
         "flat_rms": worst,
     }
