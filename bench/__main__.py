@@ -15,6 +15,7 @@ _EXPERIMENTS = {
     "video": ("bench.video", "films: codecs, edits and a minute of others: how many are found"),
     "growth": ("bench.growth", "how much larger marked films are at equal x264 CRF"),
     "fidelity": ("bench.fidelity", "what a mark costs: PSNR, SSIM, the flats, JOD"),
+    "film-fidelity": ("bench.film_fidelity", "what a mark costs a film: VMAF, JOD, flicker"),
     "visibility": ("bench.visibility", "fit the mask to what ColorVideoVDP says"),
     "speed": ("bench.speed", "time and memory on one core"),
     "false-alarms": ("bench.false_alarms", "wrong keys by the million, and trick content"),
