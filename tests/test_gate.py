@@ -44,10 +44,24 @@ def test_a_film_tells_what_it_is_and_its_frames_come_with_their_times(film):
 def test_key_frames_alone_may_be_asked_for_and_a_film_read_again(film):
     with Gate(film) as gate:
         assert [each.time for each in gate.frames(key_frames=True)] == [0.0, 1.5, 3.0]
-        assert [each.time for each in gate.frames(fps=1, start=1.0, end=3.0)] == [1.0, 1.5, 2.0]
+        assert [each.time for each in gate.frames(fps=1, start=1.0, end=3.0)] == [1.5, 2.0]
         reading = gate.frames(fps=8)
         next(reading)
         assert len(list(gate.frames(fps=8))) == 32, "a reading that was left is begun anew"
+
+
+def test_of_each_tick_the_frame_comes_of_which_most_was_coded_anew(tmp_path):
+    planes = [np.roll(scene(2), 5 * at, axis=1) for at in range(24)]
+    path = encode(tmp_path / "coded.mp4", planes, rate=24, options={"crf": "23", "g": "24"})
+    with Gate(path) as gate:
+        every = list(gate.frames(fps=24))
+        some = list(gate.frames(fps=6))
+    assert [each.share for each in every if each.key] == [1.0]
+    assert all(0 < each.share < 1 for each in every if not each.key)
+    ticks = [every[at : at + 4] for at in range(0, 24, 4)]
+    assert [each.time for each in some] == [
+        max(tick, key=lambda frame: frame.share).time for tick in ticks
+    ]
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
@@ -233,6 +247,7 @@ def test_nonsense_from_the_child_is_not_believed(film, monkeypatch):
     with Gate(film) as gate:
         for kind, header in (
             (b"F", {"time": 0.0, "key": True, "shape": [99999, 99999], "size": 1}),
+            (b"F", {"time": 0.0, "key": True, "share": 2.0, "shape": [360, 640], "size": 1}),
             (b"F", {"time": float("nan"), "key": True, "shape": [360, 640], "size": 1}),
             (b"I", {}),
         ):

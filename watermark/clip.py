@@ -102,9 +102,9 @@ class Watch:
         self.search, self.profile = search, profile
         self.reel, self.looks = Reel(profile), Looks()
 
-    def add(self, time: float, plane: Luma, *, key: bool = False) -> bool:
+    def add(self, time: float, plane: Luma, *, key: bool = False, share: float = 1.0) -> bool:
         """Take a frame as it is shown, and say whether it is time to look."""
-        self.reel.add(time, plane, key=key)
+        self.reel.add(time, plane, key=key, share=share)
         return self.looks.due(self.reel.frames)
 
     def again(self) -> None:

@@ -207,7 +207,8 @@ class _Reading:
         """Return the verdict once it is sure, or at the end if there were `enough` frames."""
         for frame in frames:
             self.seconds = frame.time
-            if self.watch.add(frame.time, self.info.shown(frame.plane), key=frame.key):
+            plane = self.info.shown(frame.plane)
+            if self.watch.add(frame.time, plane, key=frame.key, share=frame.share):
                 judgement = self._look(last=False)
                 if self._sure(judgement):
                     return judgement

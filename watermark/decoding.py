@@ -48,6 +48,12 @@ _ANIMATIONS = {"gif", "apng", "webp"}
 _BUFFER = 1 << 18  # bytes that the demuxer asks for at a time
 _SPARSE = 4.0  # frames to one sampled, from which those that no other frame needs are not decoded
 _DAMAGED = 200  # packets in a row that cannot be decoded: there is nothing left to hope for
+# What is said at least to have been coded anew, and what where nothing is known.
+_LEAST_SHARE, _UNKNOWN_SHARE = 0.02, 0.3
+# Power of the bits that say how much was coded anew, where it is not 1: these codecs put frames
+# that are never shown into the packets of others.
+_BITS = dict.fromkeys(("libdav1d", "av1", "libvpx-vp9", "vp9", "libvpx", "vp8"), 0.5)
+_WAITING = 512  # packets
 _TRANSFERS = {16: "pq", 18: "hlg"}  # ITU-T H.273, table 3
 _LISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"# mpv EDL", b"<?xml", b"<MPD", b"<smil")
 
@@ -161,6 +167,8 @@ class _Film:
         self.stream = films[0]
         self.codec = self.stream.codec_context
         self.limits, self.damaged = limits, 0
+        self.sizes: dict[int, int] = {}  # bytes of the packet of each time
+        self.keyed = 0  # bytes of the last frame that was coded by itself
         if self.codec.name not in DECODERS:
             text = f"{self.codec.name} is not decoded; convert the film to H.264, HEVC or AV1"
             raise RefusedError("unsupported", text)
@@ -215,13 +223,13 @@ class _Film:
     def frames(
         self, *, fps: float, key_frames: bool, start: float, end: float | None
     ) -> Iterator[tuple[dict[str, Any], NDArray[Any]]]:
-        """Yield the first frame of each tick and the first key frame, with what is said of it."""
+        """Yield of each tick the frame of which most was coded anew, with what is said of it."""
         # The frame that was decoded to describe the film is wanted again.
         self.container.seek(int((start + self.start) / self.base), stream=self.stream)
         sparse = self.rate >= _SPARSE * fps
         self.codec.skip_frame = "NONKEY" if key_frames else "NONREF" if sparse else "DEFAULT"
-        following = keyed = start
-        shape = (self.info["height"], self.info["width"])
+        best: tuple[dict[str, Any], NDArray[Any]] | None = None
+        following, self.keyed = start, 0
         for number, frame in enumerate(self._decoded()):
             time = number / self.rate if frame.time is None else frame.time - self.start
             if end is not None and time >= end:
@@ -229,18 +237,44 @@ class _Film:
             if time > self.limits["duration"]:
                 text = f"longer than the limit of {self.limits['duration']:.0f} s"
                 raise RefusedError("large", text)
-            if time < following - 1e-6 and (time < keyed - 1e-6 or not frame.key_frame):
+            if time < start - 1e-6:
+                self._share(frame)
                 continue
-            # As if on a clock, so that the times do not drift.
-            following = start + (np.floor((time - start) * fps + 1e-6) + 1) / fps
-            keyed = following if frame.key_frame else keyed
-            if (frame.height, frame.width) != shape:
-                self._check(frame.width, frame.height)
-                frame = frame.reformat(width=shape[1], height=shape[0])  # noqa: PLW2901
-            plane, bits, full = luma_plane(frame)
-            same = bits == self.info["bits"] and full == self.info["full"]
-            if same and plane.shape == shape:
-                yield header(max(0.0, time), bool(frame.key_frame), plane), plane
+            if time >= following - 1e-6:
+                if best is not None:
+                    yield best
+                best = None
+                # As if on a clock, so that the times do not drift.
+                following = start + (np.floor((time - start) * fps + 1e-6) + 1) / fps
+            share = self._share(frame)
+            if best is None or share > best[0]["share"]:
+                best = self._told(frame, max(0.0, time), share) or best
+        if best is not None:
+            yield best
+
+    def _told(
+        self, frame: Any, time: float, share: float
+    ) -> tuple[dict[str, Any], NDArray[Any]] | None:
+        """Return a frame's plane and what is said of it; None where it is unlike the first one."""
+        shape = (self.info["height"], self.info["width"])
+        if (frame.height, frame.width) != shape:
+            self._check(frame.width, frame.height)
+            frame = frame.reformat(width=shape[1], height=shape[0])
+        plane, bits, full = luma_plane(frame)
+        if bits != self.info["bits"] or full != self.info["full"] or plane.shape != shape:
+            return None
+        return header(time, bool(frame.key_frame), plane, share), plane
+
+    def _share(self, frame: Any) -> float:
+        """Return how much of a frame was coded anew, by its bits beside those of a key frame."""
+        size = self.sizes.pop(frame.pts, 0)
+        if frame.key_frame:
+            self.keyed = size
+            return 1.0
+        if not size or not self.keyed:
+            return _UNKNOWN_SHARE
+        share = min(1.0, size / self.keyed) ** _BITS.get(self.codec.name, 1.0)
+        return float(max(_LEAST_SHARE, share))
 
     def _decoded(self) -> Iterator[Any]:
         """Yield decoded frames; a damaged packet is counted and passed over."""
@@ -253,6 +287,10 @@ class _Film:
                 packet = None
             if packet is None:
                 return
+            if packet.pts is not None:
+                self.sizes[packet.pts] = packet.size
+            if len(self.sizes) > _WAITING:  # of packets that no frame came of
+                self.sizes.pop(next(iter(self.sizes)))
             try:
                 yield from packet.decode()
                 bad = 0

@@ -115,8 +115,12 @@ class ClipFrame:
         Luma as it is stored.
     key : bool
         Whether it was coded by itself.
+    share : float
+        How much of it was coded anew, 0–1: 1 where it was coded by itself, next to nothing where a
+        codec moved what it had shown before.
     """
 
     time: float
     plane: Plane
     key: bool
+    share: float = 1.0

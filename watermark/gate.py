@@ -100,8 +100,7 @@ class Gate:
         Parameters
         ----------
         fps : float
-            Ticks a second: the first frame of each is given, and the first of each that was coded
-            by itself.
+            Ticks a second: the frame of each is given of which most was coded anew.
         key_frames : bool
             Only those that were coded by themselves.
         start, end : float
@@ -181,13 +180,15 @@ class Gate:
     ) -> ClipFrame:
         dtype = np.uint8 if self.info.format.bits <= 8 else np.dtype("<u2")
         shape = (self.info.height, self.info.width)
-        time = header.get("time")
+        time, share = header.get("time"), header.get("share")
         fits = header.get("shape") == [*shape] and header.get("size") == np.dtype(dtype).itemsize
         if kind != b"F" or not fits or not isinstance(time, float) or not np.isfinite(time):
             self._broken()
+        if not isinstance(share, float) or not 0 < share <= 1:
+            self._broken()
         plane = np.empty(shape, dtype)
         self._fill(child, plane.data.cast("B"))
-        return ClipFrame(time, plane, bool(header.get("key")))
+        return ClipFrame(time, plane, bool(header.get("key")), share)
 
     def _message(self, child: subprocess.Popen[bytes]) -> tuple[bytes, dict[str, Any]]:
         head = bytearray(_HEAD)

@@ -74,9 +74,15 @@ class Pictures:
                 yield header(time, key_frames or True, plane), plane
 
 
-def header(time: float, key: bool, plane: NDArray[Any]) -> dict[str, Any]:  # noqa: FBT001
+def header(
+    time: float,
+    key: bool,  # noqa: FBT001
+    plane: NDArray[Any],
+    share: float = 1.0,
+) -> dict[str, Any]:
     """Return what is said of a frame before its plane is sent."""
-    return {"time": time, "key": key, "shape": plane.shape, "size": plane.itemsize}
+    size = plane.itemsize
+    return {"time": time, "key": key, "share": share, "shape": plane.shape, "size": size}
 
 
 def _weighted(rgb: NDArray[Any]) -> NDArray[np.uint16]:

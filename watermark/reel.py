@@ -33,7 +33,6 @@ _TILES = 2048  # slots of the whole frame, 37 KB each
 _CANVASES = 160 << 20  # bytes of the others
 _PLANES = 96 << 20  # bytes of frames that are kept as they are
 _FEWEST = 8  # of either, whatever their size
-_KEY_FRAME = 3.0  # weight of a frame that was coded by itself
 _LONGEST = 24  # frames: a shot is cut here, so that a slow change has its parts
 _THUMB = (16, 9)  # pixels
 _CUT = 14.0  # code values, mean absolute difference of thumbnails from one frame to the next
@@ -117,7 +116,7 @@ class Reel:
         """How many there are so far."""
         return len(self._shots)
 
-    def add(self, time: float, plane: Luma, *, key: bool = False) -> None:
+    def add(self, time: float, plane: Luma, *, key: bool = False, share: float = 1.0) -> None:
         """Observe a frame as it is shown.
 
         Parameters
@@ -126,8 +125,10 @@ class Reel:
             Seconds.
         plane : ndarray of float32, shape (H, W)
         key : bool
-            Whether it was coded by itself.  It counts more: in the others a codec moves what it has
-            shown before along with the picture, and the mark does not move.
+            Whether it was coded by itself; encoders do that where a shot begins.
+        share : float
+            How much of it was coded anew, 0–1, and how much it counts: in the rest a codec moves
+            what it has shown before along with the picture, and the mark does not move.
         """
         if not self.frames:
             self.shape = plane.shape[0], plane.shape[1]
@@ -139,8 +140,7 @@ class Reel:
         canvas = to_canonical(plane, self.profile)
         self._watch(canvas, key=key)
         residual = whiten(canvas, self.profile, grown=self.scale, coded=True)
-        if key:
-            residual *= np.float32(_KEY_FRAME)
+        residual *= np.float32(share)
         rounded = _rounded(plane)
         np.maximum(self._brightest, rounded, out=self._brightest)
         self._total = residual if not self.frames else self._total + residual
