@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watermark.borders import inside_borders
+from watermark.borders import inside_borders, usual_boxes
 
 SHAPE = (180, 320)
 
@@ -73,3 +73,13 @@ def test_a_soft_shading_leaves_something_or_is_left_alone(reach, axis):
     plane = np.broadcast_to(shade[:, None], (240, 300))
     box = inside_borders(plane if axis == 0 else np.ascontiguousarray(plane.T))
     assert box is None or min(box[2:]) >= 60
+
+
+def test_of_several_pictures_the_most_usual_boxes_are_told_first():
+    wide, tall = framed(40, 40, 0, 0, 16), framed(0, 0, 30, 30, 16)
+    nearly = framed(41, 39, 0, 0, 16)
+    bare = content()
+    boxes = usual_boxes([tall, wide, nearly, bare], most=2)
+    assert boxes == [inside_borders(wide), inside_borders(tall)]
+    assert usual_boxes([tall, wide, nearly], most=1) == [inside_borders(wide)]
+    assert usual_boxes([bare], most=2) == []

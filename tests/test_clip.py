@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from clips import FIRST, KEY, SECOND, STRANGER, shot
+from clips import FIRST, KEY, SECOND, SIZE, STRANGER, shot
 
 from watermark.align import fold, whole_frame
 from watermark.clip import Watch
@@ -111,6 +111,15 @@ def test_a_clip_inside_bars_is_found_without_a_search():
     assert np.abs(outline - [[0, 60], [640, 60], [640, 420], [0, 420]]).max() < 2
 
 
+def test_a_shot_inside_bars_among_others_is_found_without_a_search():
+    width, height = SIZE
+    bars = (0, 0), (width // 4, width // 4)
+    narrow = [np.pad(each, bars) for each in shot(2, 8, SECOND, size=(width // 2, height))]
+    parts = watched(shot(1, 8, FIRST), narrow).look(last=True).parts
+    assert [part.found.number for part in parts if part.found] == [FIRST, SECOND]
+    assert parts[0].end == pytest.approx(4, abs=0.5)
+
+
 def test_a_crop_is_found_by_the_search_and_is_told_in_pixels():
     planes = [np.ascontiguousarray(each[40:340, 60:560]) for each in shot(1, 6, FIRST)]
     assert watched(planes).look(last=True).detection.verdict != "detected"
@@ -129,6 +138,14 @@ def test_a_zoomed_shot_among_others_is_found_by_its_own_search():
     numbers = [each.found and each.found.number for each in judgement.parts]
     assert numbers == [FIRST, SECOND, None]
     assert [each.end for each in judgement.parts] == pytest.approx([3.75, 7.75, 12.0])
+
+
+def test_a_shot_that_was_added_to_another_is_not_searched_by_itself(monkeypatch):
+    monkeypatch.setattr("watermark.reel._CANVASES", 0)
+    monkeypatch.setattr("watermark.reel._FEWEST", 2)
+    watch = watched(*(shot(number, 1) for number in range(1, 6)), search="full")
+    assert len({slot.shot for slot in watch.reel.canvases}) < watch.reel.shots == 5
+    assert watch.look(last=True).detection.verdict in {"not-found", "inconclusive"}
 
 
 def test_each_look_costs_more_and_frames_may_be_forgotten_but_not_looks():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from watermark.frame import Luma
 
-__all__ = ["Box", "inside_borders"]
+__all__ = ["Box", "alike", "inside_borders", "usual_boxes"]
 
 Box = tuple[int, int, int, int]  # top, left, height, width
 
@@ -14,6 +16,7 @@ _NEAR = 8.0  # code values from the bar's tone: what codecs leave on it
 _SHARE = 0.98  # of a line's pixels that are as near as that
 _LEAST = 0.25  # of each side that must be left
 _THIN = 2  # pixels: less than this in all is not a bar
+_ALIKE = 4  # pixels by which the boxes of pictures with the same bars may differ
 
 
 def inside_borders(plane: Luma) -> Box | None:
@@ -34,6 +37,22 @@ def inside_borders(plane: Luma) -> Box | None:
     if wide < _LEAST * width or max(top, bottom, left, right) < _THIN:
         return None
     return top, left, tall, wide
+
+
+def usual_boxes(planes: Iterable[Luma], most: int) -> list[Box]:
+    """Return the boxes of several pictures, the most frequent first, `most` of them at most."""
+    counts: dict[Box, int] = {}
+    for plane in planes:
+        box = inside_borders(plane)
+        if box is not None:
+            known = next((each for each in counts if alike(each, box)), box)
+            counts[known] = counts.get(known, 0) + 1
+    return sorted(counts, key=lambda box: -counts[box])[:most]
+
+
+def alike(one: Box, other: Box) -> bool:
+    """Say whether two boxes are the same but for what codecs leave at their sides."""
+    return all(abs(a - b) <= _ALIKE for a, b in zip(one, other, strict=True))
 
 
 def _bars(plane: Luma) -> tuple[int, int]:

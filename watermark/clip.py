@@ -128,7 +128,7 @@ class Watch:
         log_more = _HALF + self.looks.charge()
         # 8, 64, 512 …: a search takes as long as many frames.
         often = self.looks.due(frames) and frames > 1 and frames.bit_length() % 3 == 1
-        tried = self._plain()
+        tried = self._plain(last=last)
         plain = len(tried)
         wanted = until is None or not self._shows(tried)
         if self.search == "full" and wanted and (last or often):
@@ -184,11 +184,11 @@ class Watch:
         left_out = charged(detection, float(np.log(len(tried) / len(kept))))
         return replace(left_out, alignments=len(tried))
 
-    def _plain(self) -> list[Hypothesis]:
+    def _plain(self, *, last: bool) -> list[Hypothesis]:
         """Return what needs no search."""
         total = self.reel.total()
         tried = hypotheses(total, self.keys, profile=self.profile)
-        for alignment in self.reel.borders():
+        for alignment in self.reel.borders(of_shots=last):
             tile = self.reel.along_total(alignment)
             for key in self.keys:
                 evidence = Evidence(tile, total.frames, key.fingerprint, str(self.profile))
@@ -250,6 +250,8 @@ class Watch:
             own = [place for place, slot in enumerate(slots) if slot.shot == shot]
             known = (pilot_z(way.tiles[own].sum(axis=0), way.key, self.profile) for way in ways)
             if searched >= _SHOTS or max(known) >= _SHOWN:
+                continue
+            if self.reel.shot(shot) is None:  # of a long film short shots are added up
                 continue
             searched += 1
             found = self._searched_base(self.reel.scales(shot))

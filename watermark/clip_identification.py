@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from watermark.clip import Judgement, Watch
 from watermark.detect import Search
 from watermark.errors import UnreadableMedia
+from watermark.evidence import Observation
 from watermark.files import AnyPath, shown
 from watermark.footage import ClipFrame, ClipInfo, Limits
 from watermark.gate import Gate
@@ -35,7 +36,7 @@ __all__ = ["DEFAULT_FPS", "UNTIL", "ClipIdentification", "Part", "Seen", "identi
 
 DEFAULT_FPS = 2.0
 UNTIL = 1e-12  # p-value at which a film is sure enough
-_LEAST = 24  # frames that are sampled of the shortest clip, if it has them
+_LEAST = 16  # frames that are sampled of the shortest clip, if it has them
 _MANY = 32  # key frames, which are enough for a film
 
 Known = dict[int, tuple[Work, Mark]]
@@ -127,6 +128,7 @@ def identify_clip(
     search: Search = "full",
     on_progress: Callable[[Seen], None] | None = None,
     limits: Limits | None = None,
+    keep: Callable[[Observation], None] | None = None,
     profile: Profile = DEFAULT,
 ) -> ClipIdentification:
     """Say which marks a film carries, whose they are, and from when to when.
@@ -150,6 +152,8 @@ def identify_clip(
         Called after each frame.
     limits : Limits, optional
         What decoding may cost.
+    keep : callable, optional
+        Is given the sum of what was observed in all frames, as `identify_pixels` does.
     profile : Profile
 
     Raises
@@ -179,6 +183,8 @@ def identify_clip(
         damaged = gate.damaged
         if judgement is None:
             raise UnreadableMedia(f"{shown(path)}: no frame can be decoded; copy it again")
+        if keep is not None:
+            keep(watch.reel.total())
         return _told(judgement, catalogue, reading, key_frames=key_frames, damaged=damaged)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watermark.align import Alignment, folded
-from watermark.borders import inside_borders
+from watermark.borders import Box, alike, inside_borders, usual_boxes
 from watermark.detect import observe_luma
 from watermark.evidence import Observation
 from watermark.frame import Luma
@@ -37,6 +37,7 @@ _LONGEST = 24  # frames: a shot is cut here, so that a slow change has its parts
 _THUMB = (16, 9)  # pixels
 _CUT = 14.0  # code values, mean absolute difference of thumbnails from one frame to the next
 _CUT_AT_KEY = 8.0  # the same, where the frame was coded by itself
+_BOXES = 2  # inside bars, that shots have
 _LARGEST = 6_000_000  # pixels of the grid that are folded
 
 
@@ -211,11 +212,23 @@ class Reel:
             if seen:
                 yield sum(seen[1:], seen[0])
 
-    def borders(self) -> tuple[Alignment, ...]:
-        """Return the hypotheses that the frame lies inside bars of one tone; none without bars."""
-        box = inside_borders(self._brightest.astype(np.float32))
-        if box is None:
-            return ()
+    def borders(self, *, of_shots: bool = False) -> tuple[Alignment, ...]:
+        """Return the hypotheses that the frame lies inside bars of one tone; none without bars.
+
+        With `of_shots` in each shot as well: films of other shapes in this one have their own.
+        """
+        whole = inside_borders(self._brightest.astype(np.float32))
+        boxes = [] if whole is None else [whole]
+        if of_shots:
+            brightest: dict[int, NDArray[np.uint8]] = {}
+            for _, shot, plane in self.planes:
+                brightest[shot] = np.maximum(plane, brightest.get(shot, plane))
+            planes = (plane.astype(np.float32) for plane in brightest.values())
+            usual = usual_boxes(planes, _BOXES)
+            boxes += [each for each in usual if whole is None or not alike(each, whole)]
+        return tuple(alignment for box in boxes for alignment in self._inside(box))
+
+    def _inside(self, box: Box) -> Iterator[Alignment]:
         top, left, height, width = box
         # From the canvas to the picture, off the bars, and to the grid.
         inner = affine(np.eye(2), np.array([left, top]), (0, 0)) @ scaling(1 / self.scale)
@@ -225,10 +238,8 @@ class Reel:
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
         placed = (corners + np.array([left, top])) * self.scale
         outline = tuple((float(x), float(y)) for x, y in placed)
-        return tuple(
-            Alignment(_rows(matrix), f"{name}, inside borders", outline)
-            for name, matrix in (("whole frame", to_grid), ("mirrored", mirror @ to_grid))
-        )
+        for name, matrix in (("whole frame", to_grid), ("mirrored", mirror @ to_grid)):
+            yield Alignment(_rows(matrix), f"{name}, inside borders", outline)
 
     def along(self, alignment: Alignment) -> NDArray[np.float32]:
         """Fold every slot of `tiles` along an alignment of the canvas.
