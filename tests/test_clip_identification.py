@@ -101,3 +101,11 @@ def test_it_goes_on_until_it_is_as_sure_as_it_is_asked_to_be(compilation, catalo
     late = identify_clip(compilation, [KEY], catalogue, search="fast", until=5e-324)
     assert soon.whole.log10_p <= -3
     assert late.frames >= soon.frames
+
+
+def test_a_short_clip_is_looked_at_once_when_all_of_it_is_read(tmp_path):
+    """Each look makes the next one dearer, and a short clip is read in no time."""
+    short = encode(tmp_path / "short.mp4", shot(5, 16), options={"crf": "23", "g": "50"})
+    told = identify_clip(short, [KEY], search="fast")
+    assert (told.frames, told.key_frames) == (16, False)
+    assert told.looks == 2, "one on its key frame, one on all of it"

@@ -179,7 +179,10 @@ def identify_clip(
         if judgement is None:
             key_frames = False
             watch.again()
-            judgement = reading.read(gate.frames(fps=_rate(gate.info, fps)), enough=1)
+            # Of a short clip looks on the way save little, and each makes the next one dearer.
+            short = gate.info.duration is not None and gate.info.duration * fps <= _LEAST
+            sampled = gate.frames(fps=_rate(gate.info, fps))
+            judgement = reading.read(sampled, enough=1, patient=short)
         damaged = gate.damaged
         if judgement is None:
             raise UnreadableMedia(f"{shown(path)}: no frame can be decoded; copy it again")
@@ -209,12 +212,18 @@ class _Reading:
         self.on_progress = on_progress
         self.seconds, self.z, self.log_p = 0.0, 0.0, 0.0
 
-    def read(self, frames: Iterator[ClipFrame], *, enough: int) -> Judgement | None:
-        """Return the verdict once it is sure, or at the end if there were `enough` frames."""
+    def read(
+        self, frames: Iterator[ClipFrame], *, enough: int, patient: bool = False
+    ) -> Judgement | None:
+        """Return the verdict once it is sure, or at the end if there were `enough` frames.
+
+        With patience only at the end.
+        """
         for frame in frames:
             self.seconds = frame.time
             plane = self.info.shown(frame.plane)
-            if self.watch.add(frame.time, plane, key=frame.key, share=frame.share):
+            due = self.watch.add(frame.time, plane, key=frame.key, share=frame.share)
+            if due and not patient:
                 judgement = self._look(last=False)
                 if self._sure(judgement):
                     return judgement
