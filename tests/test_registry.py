@@ -354,7 +354,7 @@ def test_two_processes_make_and_fill_one_registry_at_once(shared):
 def test_a_registry_held_too_long_is_one_line_and_readers_go_on(shared):
     with open_registry(shared) as registry, open_registry(shared, busy_timeout=0.2) as second:
         work, _ = registry.add_work("A")
-        with registry._database.writing():
+        with registry.database.writing():
             began = time.monotonic()
             with pytest.raises(RegistryBusy, match="another process is writing") as caught:
                 second.add_work("B")
@@ -384,7 +384,7 @@ def test_an_older_registry_is_brought_up_to_date_when_written(shared, monkeypatc
     with open_registry(shared) as registry:
         work, _ = registry.add_work("A")
     monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, add_colour))
-    with pytest.raises(RegistryVersion, match=r"older schema 1.*sukashi work upgrade"):
+    with pytest.raises(RegistryVersion, match=r"older schema 2.*sukashi work upgrade"):
         open_registry(shared, read_only=True)
     with open_registry(shared) as registry:
         assert registry.work(work.id) == work
@@ -397,7 +397,7 @@ def test_a_newer_registry_is_left_alone(shared, monkeypatch):
         patch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, add_colour))
         open_registry(shared).close()
     for read_only in (True, False):
-        with pytest.raises(RegistryVersion, match=r"schema 2.*upgrade sukashi"):
+        with pytest.raises(RegistryVersion, match=r"schema 3.*upgrade sukashi"):
             open_registry(shared, read_only=read_only)
 
 
@@ -411,20 +411,20 @@ def test_a_migration_that_fails_leaves_the_registry_as_it_was(shared, monkeypatc
         patch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, fail))
         with pytest.raises(ZeroDivisionError):
             open_registry(shared)
-    with open_registry(shared) as registry, registry._database.reading() as connection:
+    with open_registry(shared) as registry, registry.database.reading() as connection:
         columns = {column["name"] for column in sa.inspect(connection).get_columns("works")}
         assert "colour" not in columns
 
 
 def test_the_tables_asked_are_the_tables_made(where):
-    with open_registry(where) as registry, registry._database.reading() as connection:
+    with open_registry(where) as registry, registry.database.reading() as connection:
         for table in (intake.WORKS, intake.MARKS, intake.MARKINGS, intake.REVISION):
             made = [column["name"] for column in sa.inspect(connection).get_columns(table.name)]
             assert made == table.c.keys()
 
 
 def test_a_large_registry_is_asked_through_its_indices():
-    with open_registry("sqlite://") as registry, registry._database.reading() as connection:
+    with open_registry("sqlite://") as registry, registry.database.reading() as connection:
         for query in (
             "SELECT * FROM works WHERE title = 'A' ORDER BY id",
             "SELECT * FROM works WHERE (title, id) > ('A', 'w') ORDER BY title, id LIMIT 9",

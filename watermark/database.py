@@ -207,13 +207,18 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """Open a transaction that holds the write lock; it is undone if the block raises."""
+    def writing(self, *, alone: bool = True) -> Iterator[sa.Connection]:
+        """Open a transaction that holds the write lock; it is undone if the block raises.
+
+        Where rows do not depend on one another, `alone` may be False: PostgreSQL then lets many
+        write side by side, also during a long import.  SQLite always lets one.
+        """
         with self._transaction({"writing": True}) as connection:
             if connection.dialect.name == "postgresql":
                 timeout = max(1, round(1000 * self._timeout))
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = {timeout}")
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+                if alone:
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
             yield connection
 
     def pages(

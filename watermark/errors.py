@@ -14,9 +14,11 @@ the command line and the server print it as it stands.
     │   ├── MediaTooLarge     over the limit on pixels
     │   └── OutputError       the result could not be written (full disk, same file as the input)
     ├── MarkNotReadable       a file was marked, but its own mark cannot be read back
+    ├── ServiceError          the detect service refused, or cannot be reached
     └── RegistryError
         ├── InvalidWork       a field of a work or mark, or a row of an import, is refused
         ├── UnknownWork       no such work or mark
+        ├── UnknownToken      no such token of the detect service
         ├── RegistryBusy      another process holds the registry
         └── RegistryVersion   the registry was written by another version of this program
 
@@ -36,6 +38,8 @@ __all__ = [
     "RegistryBusy",
     "RegistryError",
     "RegistryVersion",
+    "ServiceError",
+    "UnknownToken",
     "UnknownWork",
     "UnreadableMedia",
     "UnsupportedMedia",
@@ -87,6 +91,10 @@ class MarkNotReadable(WatermarkError):
     """A file was marked, but its own mark cannot be read back from what was written."""
 
 
+class ServiceError(WatermarkError):
+    """The detect service refused, or cannot be reached."""
+
+
 class RegistryError(WatermarkError):
     """The registry could not be opened, read or written."""
 
@@ -97,6 +105,10 @@ class InvalidWork(RegistryError):
 
 class UnknownWork(RegistryError):
     """The registry has no such work or mark."""
+
+
+class UnknownToken(RegistryError):
+    """The registry has no such token."""
 
 
 class RegistryBusy(RegistryError):

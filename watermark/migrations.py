@@ -57,7 +57,81 @@ def _works_and_marks(connection: sa.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_works_and_marks,)
+def _service(connection: sa.Connection) -> None:
+    """Add what the detect service keeps: tokens, sightings with their evidence, and jobs."""
+    postgresql = connection.dialect.name == "postgresql"
+    blob = "BYTEA" if postgresql else "BLOB"
+    # Ids begin with their time and are compared byte by byte, whatever the server's language.
+    key = 'TEXT COLLATE "C"' if postgresql else "TEXT"
+    for statement in (
+        f"""CREATE TABLE tokens (
+            id {key} NOT NULL PRIMARY KEY,
+            name TEXT NOT NULL,
+            scopes TEXT NOT NULL,
+            salt {blob} NOT NULL,
+            digest {blob} NOT NULL,
+            created_at TEXT NOT NULL,
+            last_used_at TEXT,
+            revoked_at TEXT
+        )""",
+        f"""CREATE TABLE sightings (
+            id {key} NOT NULL PRIMARY KEY,
+            at TEXT NOT NULL,
+            sha256 {key} NOT NULL,
+            kind TEXT NOT NULL CHECK (kind IN ('still', 'film')),
+            width BIGINT NOT NULL,
+            height BIGINT NOT NULL,
+            verdict TEXT NOT NULL,
+            log10_p DOUBLE PRECISION,
+            marks TEXT NOT NULL,
+            works TEXT NOT NULL,
+            record TEXT NOT NULL,
+            caller TEXT NOT NULL,
+            looks BIGINT NOT NULL CHECK (looks >= 1)
+        )""",
+        "CREATE INDEX sightings_by_file ON sightings (sha256, id)",
+        "CREATE INDEX sightings_by_verdict ON sightings (verdict, id)",
+        # The works of a sighting once more, to look it up by them.
+        f"""CREATE TABLE sighted (
+            work_id {key} NOT NULL,
+            sighting_id {key} NOT NULL REFERENCES sightings (id),
+            PRIMARY KEY (work_id, sighting_id)
+        )""",
+        "CREATE INDEX sighted_by_sighting ON sighted (sighting_id)",
+        # Apart from their rows, which are read far more often.
+        f"""CREATE TABLE evidence (
+            sighting_id {key} NOT NULL PRIMARY KEY REFERENCES sightings (id),
+            blob {blob} NOT NULL
+        )""",
+        # What an earlier look at a sighting had told.
+        f"""CREATE TABLE looks (
+            sighting_id {key} NOT NULL REFERENCES sightings (id),
+            look BIGINT NOT NULL,
+            record TEXT NOT NULL,
+            replaced_at TEXT NOT NULL,
+            PRIMARY KEY (sighting_id, look)
+        )""",
+        f"""CREATE TABLE jobs (
+            id {key} NOT NULL PRIMARY KEY,
+            created_at TEXT NOT NULL,
+            updated_at {key} NOT NULL,
+            state TEXT NOT NULL
+                CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+            attempts BIGINT NOT NULL,
+            progress DOUBLE PRECISION,
+            stage TEXT NOT NULL,
+            options TEXT NOT NULL,
+            result TEXT,
+            problem TEXT,
+            upload TEXT NOT NULL,
+            caller TEXT NOT NULL
+        )""",
+        "CREATE INDEX jobs_by_state ON jobs (state, updated_at)",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_works_and_marks, _service)
 
 
 def migrate(database: Database) -> None:

@@ -83,11 +83,11 @@ class Registry(AbstractContextManager["Registry"]):
     """An open registry; a context manager.  Made by `open_registry`.
 
     Every method is one transaction; the iterators read page by page, and may or may not show
-    what is written meanwhile.
+    what is written meanwhile.  Tokens, sightings and jobs lie in the same `database`.
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
     def __exit__(self, *exception: object) -> None:
         self.close()
@@ -95,11 +95,11 @@ class Registry(AbstractContextManager["Registry"]):
     @property
     def name(self) -> str:
         """Path or URL, without its password."""
-        return self._database.name
+        return self.database.name
 
     def close(self) -> None:
         """Give every connection back."""
-        self._database.close()
+        self.database.close()
 
     def add_work(
         self,
@@ -137,7 +137,7 @@ class Registry(AbstractContextManager["Registry"]):
         return self._add(Row(work=work_id, mark_labels=dict(labels or {})))[1]
 
     def _add(self, row: Row) -> tuple[Work, Mark]:
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             _, marks, _ = store(connection, [row])
         return self.lookup(marks)[marks[0]]
 
@@ -150,7 +150,7 @@ class Registry(AbstractContextManager["Registry"]):
             If there is none, or several have this title; the message lists them.
         """
         query = sa.select(WORKS)
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             found = connection.execute(query.where(WORKS.c.id == name)).all()
             if not found:
                 titled = query.where(WORKS.c.title == name).order_by(WORKS.c.id).limit(6)
@@ -187,13 +187,13 @@ class Registry(AbstractContextManager["Registry"]):
             query = query.where(sa.or_(*(c.icontains(find, autoescape=True) for c in columns)))
         last = (self.work(after).title, after) if after else None
         position = sa.tuple_(WORKS.c.title, WORKS.c.id)
-        pages = self._database.pages(query, position, last, lambda row: (row.title, row.id))
+        pages = self.database.pages(query, position, last, lambda row: (row.title, row.id))
         yield from islice(map(to_work, pages), limit)
 
     def marks(self, work_id: str) -> list[Mark]:
         """Return the marks of a work, oldest first."""
         query = sa.select(MARKS).where(MARKS.c.work_id == work_id)
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             found = connection.execute(query.order_by(MARKS.c.created_at, MARKS.c.number))
             return [to_mark(row) for row in found]
 
@@ -210,7 +210,7 @@ class Registry(AbstractContextManager["Registry"]):
         strange = changes.keys() - set(DETAILS)
         if strange:
             raise TypeError(f"a work has no {', '.join(sorted(strange))}")
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             this = WORKS.c.id == work_id
             found = connection.execute(sa.select(WORKS).where(this)).one_or_none()
             if found is None:
@@ -227,12 +227,12 @@ class Registry(AbstractContextManager["Registry"]):
 
     def mark_works(self) -> tuple[Numbers, Indices]:
         """Return all mark numbers and an index of their works, as `marks_by_work` does."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return marks_by_work(connection)
 
     def count_marks(self) -> int:
         """Return how many marks are registered."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return int(connection.scalar(sa.select(sa.func.count()).select_from(MARKS)) or 0)
 
     def lookup(self, numbers: Iterable[int]) -> dict[int, tuple[Work, Mark]]:
@@ -241,7 +241,7 @@ class Registry(AbstractContextManager["Registry"]):
         wanted = [int(number) for number in numbers]
         query = sa.select(*WORKS.c, *(column.label(f"mark_{column.name}") for column in MARKS.c))
         query = query.join_from(MARKS, WORKS, MARKS.c.work_id == WORKS.c.id)
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             for start in range(0, len(wanted), _CHUNK):
                 chosen = MARKS.c.number.in_(wanted[start : start + _CHUNK])
                 for row in connection.execute(query.where(chosen)):
@@ -258,10 +258,10 @@ class Registry(AbstractContextManager["Registry"]):
         """
         values = {"mark_number": number, "fingerprint": fingerprint, "profile": profile}
         known = sa.select(sa.exists().where(*(MARKINGS.c[k] == v for k, v in values.items())))
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             if connection.scalar(known):
                 return
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             if not connection.scalar(sa.select(sa.exists().where(MARKS.c.number == number))):
                 raise UnknownWork(
                     f"mark {format_mark(number)} is not in {self.name}; see 'sukashi work list'"
@@ -285,7 +285,7 @@ class Registry(AbstractContextManager["Registry"]):
 
     def _distinct(self, *columns: sa.ColumnElement[str], where: Any = True) -> list[Any]:
         query = sa.select(*columns).where(where).distinct().order_by(*columns)
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return [tuple(row) for row in connection.execute(query)]
 
     def import_rows(self, rows: Iterable[Row]) -> Imported:
@@ -298,7 +298,7 @@ class Registry(AbstractContextManager["Registry"]):
         InvalidWork
             If a row contradicts the registry or an earlier row; the message begins with its place.
         """
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             return store_all(connection, rows)
 
     def export_rows(self) -> Iterator[Row]:
@@ -306,7 +306,7 @@ class Registry(AbstractContextManager["Registry"]):
         order = (MARKS.c.work_id, MARKS.c.created_at, MARKS.c.number)
         query = sa.select(*order, MARKS.c.labels, *WORKS.c).order_by(*order).limit(_CHUNK)
         query = query.join_from(MARKS, WORKS, MARKS.c.work_id == WORKS.c.id)
-        pages = self._database.pages(query, sa.tuple_(*order), None, lambda row: tuple(row[:3]))
+        pages = self.database.pages(query, sa.tuple_(*order), None, lambda row: tuple(row[:3]))
         for work, _, number, mark_labels, _, *details, _, _ in pages:
             texts = dict(zip(DETAILS, details, strict=True))
             texts["labels"] = json.loads(texts["labels"])
@@ -314,6 +314,6 @@ class Registry(AbstractContextManager["Registry"]):
 
     def revision(self) -> str:
         """Return a value that changes whenever marks do, and differs between registries."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             identity, number = connection.execute(sa.select(REVISION)).one()
         return f"{identity}-{number}"
