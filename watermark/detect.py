@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Literal
@@ -157,6 +157,7 @@ def searched(
     search: Search = "full",
     profile: Profile = DEFAULT,
     finer: int = 1,
+    keep: Callable[[Observation], None] | None = None,
 ) -> list[Hypothesis]:
     """Fold a picture along every alignment that a search comes up with, under every key.
 
@@ -171,6 +172,8 @@ def searched(
     profile : Profile
     finer : int
         Pixels of the picture, along a side, that were averaged to one of the plane.
+    keep : callable, optional
+        Is given what was observed on the canonical grid, before any key is used.
 
     Returns
     -------
@@ -182,6 +185,8 @@ def searched(
     whole = scaling(canonical_scale(plane.shape, profile)) @ own
     scales = observe_scales(plane, profile=profile)
     base = next(scales)
+    if keep is not None:
+        keep(base)
     found = _in_pixels(hypotheses(base, keys, profile=profile), whole, size)
     box = inside_borders(plane)
     if box is not None:
@@ -224,6 +229,7 @@ def detect(
     search: Search = "full",
     profile: Profile = DEFAULT,
     finer: int = 1,
+    keep: Callable[[Observation], None] | None = None,
 ) -> Detection:
     """Say whether a picture carries a mark of one of the keys, which, and how sure that is.
 
@@ -242,6 +248,8 @@ def detect(
     profile : Profile
     finer : int
         Side of the squares over which `pixels` were averaged already, see `reduced`.
+    keep : callable, optional
+        Is given what was observed, see `searched`.
 
     Returns
     -------
@@ -249,7 +257,8 @@ def detect(
     """
     pixels, more = reduced(pixels, profile=profile)
     finer *= more
-    tried = searched(luma(pixels), keys, search=search, profile=profile, finer=finer)
+    plane = luma(pixels)
+    tried = searched(plane, keys, search=search, profile=profile, finer=finer, keep=keep)
     detection = decide(tried, codebook, work_index=work_index)
     if detection.verdict == "not-found":
         needed = needed_z(detection.log_trials) + _SAFETY

@@ -7,7 +7,7 @@ file.  Logs are to base 10 here, since this is what people and scripts read.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from watermark.detect import Search, detect, reduced
 from watermark.detection import Detection, Found, Verdict
+from watermark.evidence import Observation
 from watermark.files import AnyPath
 from watermark.frame import Pixels
 from watermark.identify import Codebook
@@ -182,6 +183,7 @@ def identify_pixels(
     search: Search = "full",
     profile: Profile = DEFAULT,
     finer: int = 1,
+    keep: Callable[[Observation], None] | None = None,
 ) -> Identification:
     """Say what mark a picture carries and whose it is.
 
@@ -199,6 +201,9 @@ def identify_pixels(
     finer : int
         Side of the squares over which `pixels` were averaged already: what is told is in pixels of
         the picture before that.
+    keep : callable, optional
+        Is given what was observed, without a key, so that it can be decided on again
+        (`watermark.compact`, `watermark.rechecking`).
 
     Returns
     -------
@@ -213,6 +218,7 @@ def identify_pixels(
         search=search,
         profile=profile,
         finer=finer,
+        keep=keep,
     )
     if catalogue is None:
         return joined(detection, {}, size)

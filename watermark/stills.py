@@ -32,7 +32,7 @@ from watermark.picture import Still, check_size
 from watermark.quantisation import parse_jpeg
 from watermark.savers import SAVERS
 
-__all__ = ["MAX_PIXELS", "Still", "check_size", "encode", "read", "write"]
+__all__ = ["MAX_PIXELS", "Still", "check_size", "encode", "most_bytes", "read", "write"]
 
 MAX_PIXELS = 100_000_000  # 11,600 × 8,600: above any film scan, 0.8 GB at 16-bit RGBA
 
@@ -113,7 +113,7 @@ def read(
         name, data = shown(name or "picture"), source
     else:
         name = shown(name or source)
-        data = read_bytes(source, limit=64 * 2**20 + 16 * max_pixels)
+        data = read_bytes(source, limit=most_bytes(max_pixels))
     if not data:
         raise UnreadableMedia(f"{name}: this file is empty; copy it again from its source")
     kind = sniff(data, name)
@@ -143,6 +143,11 @@ def read(
             if key in _CARRIED or key.startswith(_CARRIED_PREFIXES)
         ),
     )
+
+
+def most_bytes(max_pixels: int) -> int:
+    """Return how long a file can be whose picture is within a limit on pixels."""
+    return 64 * 2**20 + 16 * max_pixels
 
 
 def write(still: Still, path: AnyPath, *, quality: int | None = None) -> None:
@@ -200,6 +205,7 @@ def encode(still: Still, path: AnyPath, *, quality: int | None = None) -> bytes:
 
 def _open(data: bytes, kind: str) -> Any:
     """Read the header; libvips decodes when the samples are asked for."""
+    pyvips.vips_lib.vips_error_clear()  # what it said of an earlier file
     loader = getattr(pyvips.Image, _LOADERS[kind])
     return loader(data, fail_on="error", access="sequential")
 
