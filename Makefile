@@ -19,14 +19,14 @@ $(READY): pyproject.toml
 		{ echo 'the venv module is missing; install it: sudo apt-get install python3-venv' >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[postgresql]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[postgresql,server]' --group dev
 	@touch $@
 
 demo: $(READY)
 	$(BIN)/python samples/demo.py
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -r s
 
 check: $(READY)
 	$(BIN)/ruff check .

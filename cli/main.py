@@ -26,6 +26,9 @@ COMMANDS = {
     "work": "Register works and their marks.",
     "embed": "Write marked copies of pictures and films.",
     "detect": "Say which pictures and films carry a mark, and whose.",
+    "serve": "Start the detect service: a page for people, and an interface for programs.",
+    "worker": "Work on the jobs of the detect service, on any machine.",
+    "token": "Make and revoke tokens for the detect service.",
 }
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 _CLOSED_PIPE = 141  # 128 + SIGPIPE

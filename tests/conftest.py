@@ -21,7 +21,9 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_terminal_summary(terminalreporter, config):
+    if config.getoption("numprocesses", None):
+        return  # each process has a server of its own, or skips and says why
     terminalreporter.write_line(f"PostgreSQL: {_server['state']}")
 
 
@@ -128,3 +130,13 @@ def studio(tmp_path_factory):
     from studio import Studio
 
     return Studio(tmp_path_factory.mktemp("studio"))
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory):
+    """Give a detect service with real workers and a registry of its own, which tests may change."""
+    from service import Service
+
+    service = Service(tmp_path_factory.mktemp("service"))
+    yield service
+    service.close()

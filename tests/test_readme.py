@@ -76,6 +76,9 @@ def test_every_command_that_is_named_exists():
         assert name in COMMANDS
         command = sukashi.get_command(None, name)
         for each in rest:
+            if each.startswith("-"):
+                assert any(each in option.opts for option in command.params) or each == "--help"
+                break
             command = command.commands[each]
 
 

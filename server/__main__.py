@@ -1,0 +1,25 @@
+"""``python -m server``: the process for jobs beside `sukashi serve`, which tells it its settings.
+
+They come as one JSON object on standard input, since a URL of a registry may hold a password.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from server.endings import die_with_parent
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Work on jobs until the parent is gone or says so."""
+    die_with_parent()
+    from server.serving import loaded, work  # noqa: PLC0415 - takes seconds, which a parent may not live
+
+    work(loaded(json.load(sys.stdin)))
+
+
+if __name__ == "__main__":
+    main()
