@@ -25,6 +25,7 @@ from watermark.container import open_film, probe
 from watermark.key import Key
 from watermark.moving import MovieMarker
 from watermark.planes import PlaneFormat
+from watermark.scheduling import ordinary_threads
 
 __all__ = ["SDR", "Coding", "Footage", "Frame", "films", "marked", "read", "write", "write_gif"]
 
@@ -147,6 +148,8 @@ def write(
         for at, planes in enumerate(frames):
             if stream is None:
                 stream = _stream(file, coding, rate, planes[0].shape, pixels)
+                stream.codec_context.open()
+                ordinary_threads()
             file.mux(stream.encode(_video_frame(planes, pixels, at, rate)))
         if stream is None:
             raise ValueError(f"{path}: a film of no frames")

@@ -18,6 +18,7 @@ from watermark.container import error_text, url
 from watermark.errors import OutputError, UnsupportedMedia
 from watermark.files import AnyPath, shown
 from watermark.passthrough import copy_tags
+from watermark.scheduling import ordinary_threads
 from watermark.videoinfo import VideoInfo
 
 __all__ = ["FilmWriter", "refitted"]
@@ -102,6 +103,7 @@ class FilmWriter:
         planned = self.plan
         try:
             self.stream.codec_context.open()
+            ordinary_threads()
             self.file.start_encoding()
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and error.errno is not None:
