@@ -14,6 +14,10 @@ _EXPERIMENTS = {
     "geometry": ("bench.geometry", "crops, rotations, warps and frames: how many are found"),
     "video": ("bench.video", "films: codecs, edits and a minute of others: how many are found"),
     "growth": ("bench.growth", "how much larger marked films are at equal x264 CRF"),
+    "service": (
+        "bench.service.command",
+        "the detect service: speed, overload, memory, broken files",
+    ),
     "fidelity": ("bench.fidelity", "what a mark costs: PSNR, SSIM, the flats, JOD"),
     "film-fidelity": ("bench.film_fidelity", "what a mark costs a film: VMAF, JOD, flicker"),
     "visibility": ("bench.visibility", "fit the mask to what ColorVideoVDP says"),

@@ -132,7 +132,7 @@ def test_two_processes_share_the_jobs_and_none_is_done_twice(shared):
         for worker in workers:
             worker.join(60)
         taken.close()
-        assert sorted(claimed) == ids
+        assert sorted(claimed) == sorted(ids)  # those of one millisecond have no order
         assert all(jobs.get(job_id).attempts == 1 for job_id in ids)
 
 
