@@ -113,13 +113,27 @@ def serve(
             engine = Engine(settings)
             stack.callback(engine.close)
             app = build(engine=engine)
-            stack.enter_context(_signals_noted())
+            noted = stack.enter_context(_signals_noted())
             on_ready()
-            uvicorn.Server(_config(settings, app)).run(sockets=[listening])
+            _Server(_config(settings, app), noted).run(sockets=[listening])
         else:
             config = _config(settings, build, factory=True, workers=settings.processes)
+            children = uvicorn.supervisors.Multiprocess(config, sockets=[listening])
             on_ready()
-            uvicorn.supervisors.Multiprocess(config, sockets=[listening]).run()
+            children.run()
+
+
+class _Server(uvicorn.Server):
+    """A server that also ends on a signal that came before it listened to signals."""
+
+    def __init__(self, config: uvicorn.Config, noted: threading.Event) -> None:
+        super().__init__(config)
+        self._noted = noted
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, unless it is over already."""
+        await super().startup(sockets)
+        self.should_exit = self.should_exit or self._noted.is_set()
 
 
 def _config(settings: Settings, app: Any, **others: Any) -> uvicorn.Config:

@@ -8,16 +8,17 @@ import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import films
 import httpx
 import pytest
 import studio
+import uvicorn
 from click.testing import CliRunner
 
 from cli.main import sukashi
-from server.serving import bound
+from server.serving import _Server, bound
 from server.settings import Settings, table
 
 LINK = re.compile(r"(http://\S+)/sign-in\?token=(\S+)")
@@ -165,6 +166,18 @@ def test_what_was_taken_is_finished_and_nothing_is_left(house, words):
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{address}/healthz")
     assert not [each for each in (house.folder / "spool").iterdir() if len(each.stem) == 32]
+
+
+@pytest.mark.timeout(30)
+def test_a_signal_that_came_before_it_listened_ends_it(house):
+    async def app(scope, receive, send):
+        raise AssertionError("nobody asks")
+
+    noted = Event()
+    noted.set()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = uvicorn.Config(app, lifespan="off", log_config=None)
+        _Server(config, noted).run(sockets=[listening])
 
 
 @pytest.mark.slow
