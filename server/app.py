@@ -11,6 +11,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from server import pages, problems
 from server.answers import Answers
 from server.auth import Auth
+from server.bounds import Bounds
 from server.documentation import describe
 from server.draining import Draining
 from server.engine import Engine
@@ -89,6 +90,7 @@ def create_app(
     for each in nouns:
         app.include_router(each.router)
     state.addresses = [route for each in nouns for route in each.router.routes]
+    app.add_middleware(Bounds)
     app.add_middleware(Draining)
     app.add_middleware(Requests, metrics=state.metrics)
     if settings.trusted_proxies:

@@ -1,7 +1,9 @@
 """Who may do what: tokens, sessions, strangers, and how much of it."""
 
+import contextlib
 import time
 
+import httpx
 import pytest
 from service import RUN_TOKEN
 
@@ -221,3 +223,24 @@ def test_a_session_ends_with_its_token_and_with_the_secret_that_signed_it(servic
     with service.listening() as others, others() as client:
         client.cookies.set(COOKIE, auth.sign_in(service.secrets["admin"]))
         refused(client.get("/v1/works"), 401)
+
+
+def endless(total=8 << 20):
+    yield from (bytes(1 << 16) for _ in range(total >> 16))
+
+
+@pytest.mark.parametrize("path", ["/v1/permissions/lookup", "/v1/works", "/v1/sightings/recheck"])
+def test_a_body_that_is_no_file_is_small(clients, path):
+    """Strangers must not be able to fill the memory with what is read whole."""
+    with clients("admin") as client:
+        kind = {"Content-Type": "application/json"}
+        refused(client.post(path, content=b" " * (2 << 20), headers=kind), 413)
+        # The connection may be closed on what is still being sent.
+        with contextlib.suppress(httpx.TransportError):
+            refused(client.post(path, content=endless(), headers=kind), 413)
+
+
+def test_what_a_proxy_passes_on_is_not_this_machine(clients):
+    with clients() as stranger:
+        assert stranger.get("/metrics").status_code == 200
+        refused(stranger.get("/metrics", headers={"X-Forwarded-For": "8.8.8.8"}), 401)

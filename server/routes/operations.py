@@ -17,6 +17,8 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["operations"])
 
+_FORWARDING = {"x-forwarded-for", "x-real-ip", "forwarded"}
+
 
 class Health(BaseModel):
     """That it is alive."""
@@ -36,7 +38,12 @@ class Readiness(BaseModel):
 def _reader(request: Request) -> None:
     """Let this machine and admins read the counts, or everybody, as the settings say."""
     host = request.client.host if request.client else ""
-    if request.app.state.settings.metrics == "all" or _is_loopback(host):
+    # A proxy on this machine that no setting names speaks for somebody else.
+    passed_on = not _FORWARDING.isdisjoint(request.headers)
+    here = _is_loopback(host) and (
+        bool(request.app.state.settings.trusted_proxies) or not passed_on
+    )
+    if request.app.state.settings.metrics == "all" or here:
         return
     request.app.state.auth.admit(request, "admin")
 

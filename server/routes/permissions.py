@@ -42,7 +42,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     "/lookup",
     summary="Look up many permissions",
     response_model=None,
-    responses=_ANSWERS | documented(400),
+    responses=_ANSWERS | documented(400, 413),
 )
 def lookup(request: Request, asked: Lookup, _: Asking, etag: Known = "") -> Response:
     """Say what may be done with marks, works and files that were seen before.

@@ -100,7 +100,7 @@ def show(request: Request, sighting: Annotated[SightingId, Path()], _: Reading) 
     responses={
         200: {"model": Rechecked, "description": "What was said before and now."},
         **_ERRORS,
-        **documented(400),
+        **documented(400, 413),
     },
 )
 def recheck(request: Request, asked: Recheck, _: Writing) -> Response:

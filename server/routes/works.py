@@ -66,7 +66,7 @@ def index(
             "headers": {"Location": {"schema": {"type": "string"}, "description": "The work."}},
         },
         **_ERRORS,
-        **documented(400),
+        **documented(400, 413),
     },
 )
 def add(request: Request, work: NewWork, _: Writing) -> Response:
@@ -96,7 +96,7 @@ def show(request: Request, work: Named, _: Reading) -> Response:
         200: {"model": WorkDetails, "description": "The work as it is now."},
         **_ERRORS,
         **_MISSING,
-        **documented(400),
+        **documented(400, 413),
     },
 )
 def change(request: Request, work: Named, changes: WorkChanges, _: Writing) -> Response:
