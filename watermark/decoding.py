@@ -28,6 +28,7 @@ import av.subtitles.stream  # PyAV would load it later, when nothing can be open
 import numpy as np
 from numpy.typing import NDArray
 
+from watermark.confinement import confine
 from watermark.rasters import Pictures, RefusedError, header, is_webp, luma_plane, turn
 
 __all__ = ["DECODERS", "DEMUXERS", "HEAD", "main"]
@@ -99,16 +100,7 @@ def _limit(limits: dict[str, Any]) -> None:
     """Lock this process in; everything it needs is loaded."""
     # Over the first limit of time a signal comes that tells why, over the second none.
     resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu"], limits["cpu"] + 5))
-    for name, value in (
-        ("RLIMIT_CORE", 0),
-        ("RLIMIT_FSIZE", 0),
-        ("RLIMIT_DATA", limits["memory"]),
-        # Descriptors are given out from the lowest: with those in use, none is left.
-        ("RLIMIT_NOFILE", 0),
-    ):
-        number = getattr(resource, name, None)
-        if number is not None:
-            resource.setrlimit(number, (value, value))
+    confine(limits["memory"])
 
 
 def _send(output: BinaryIO, kind: bytes, header: Any, plane: NDArray[Any] | None = None) -> None:

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from watermark.confinement import confine
 from watermark.errors import MediaError, MediaTooLarge, UnreadableMedia, UnsupportedMedia
 from watermark.frame import Pixels
 from watermark.stills import Still, encode, read
@@ -52,7 +53,7 @@ def main() -> None:
     line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _AT_ONCE)
     requests = line.makefile("rb")
     _warm_up()
-    _lock_in(limits)
+    confine(limits["memory"])
     _send(line, b"R", {})
     while _waited(line, parent):
         head = requests.read(HEAD.size)
@@ -113,20 +114,6 @@ def _warm_up() -> None:
             for part in (data, data[: len(data) * 3 // 4]):
                 with contextlib.suppress(MediaError):
                     read(part)
-
-
-def _lock_in(limits: dict[str, Any]) -> None:
-    """Take every right from this process that it does not need."""
-    for name, value in (
-        ("RLIMIT_CORE", 0),
-        ("RLIMIT_FSIZE", 0),
-        ("RLIMIT_DATA", limits["memory"]),
-        # Descriptors are given out from the lowest: with those in use, none is left.
-        ("RLIMIT_NOFILE", 0),
-    ):
-        number = getattr(resource, name, None)
-        if number is not None:
-            resource.setrlimit(number, (value, value))
 
 
 def _limit_time(seconds: int) -> None:
