@@ -25,10 +25,19 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FAMILY_WISE", "Identities", "Outcome", "least_matches", "limits", "log10_tail"]
+__all__ = [
+    "FAMILY_WISE",
+    "REGISTERED",
+    "Identities",
+    "Outcome",
+    "least_matches",
+    "limits",
+    "log10_tail",
+]
 
 Bits = NDArray[np.bool_]
 
+REGISTERED = 1_000_000  # identities, in all that is compared with peers
 FAMILY_WISE = 1e-9  # chance, at most, of naming anybody where nothing is marked
 
 _WORD = 16  # bits of a word of the packed registry: counts of set bits are looked up

@@ -19,6 +19,7 @@ from typing import Any
 
 from bench.calibrate import RESULTS, strengths
 from bench.corpus import Picture, cores, corpus_hash, find, side_by_side
+from bench.identities import REGISTERED
 from bench.peers import Sukashi, System, available
 from bench.plan import FAMILIES, QUICK, Step, skipped, steps
 from bench.report import provenance, resumed, write_lines
@@ -29,7 +30,6 @@ from watermark.profile import DEFAULT
 
 __all__ = ["main", "markings"]
 
-_MARKS = 1_000_000
 _SAME_RUN = ("what", "profile", "commit", "corpus", "seed")
 _VISIBILITIES = ("default", "equal")
 
@@ -57,7 +57,7 @@ def markings(
     """
     found = []
     for name, system in systems.items():
-        identities = system.identities(_MARKS, seed)
+        identities = system.identities(REGISTERED, seed)
         mine = name == Sukashi.name
         if mine or "default" in visibilities:
             found.append(Marking(system, identities, "default", 1.0))

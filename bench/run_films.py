@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.corpus import Picture, cores, corpus_hash, side_by_side
-from bench.identities import Outcome
+from bench.identities import REGISTERED, Outcome
 from bench.published.films import FRAMES, LOSSLESS, VIDEO, VideoPublished, apply, footage_of, rgb_of
 from bench.report import provenance, resumed, write_lines
 from bench.run import twice
@@ -31,7 +31,6 @@ from watermark.profile import DEFAULT
 __all__ = ["main", "rows"]
 
 _FAMILY = "videoseal"
-_MARKS = 1_000_000
 _SAME_RUN = ("what", "profile", "commit", "corpus", "seed")
 _QUICK = 3  # attacks
 
@@ -110,7 +109,7 @@ def main() -> None:
         **provenance(seed=options.seed, profile=str(DEFAULT), corpus=corpus_hash(corpus)),
     }
     done = resumed(options.out, run, _SAME_RUN, keep=options.resume)
-    setting = Setting(corpus, registry(_MARKS, options.seed), options.seed)
+    setting = Setting(corpus, registry(REGISTERED, options.seed), options.seed)
     _shared["films"] = setting, names, finished(done)
     timings = Timings()
     for place, new in enumerate(side_by_side(_work, chosen, jobs=options.jobs), 1):

@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.attacks import apply
 from bench.corpus import Picture, corpus_hash, find, load
 from bench.curves import CLIP_SECONDS, excerpt
-from bench.identities import Outcome
+from bench.identities import REGISTERED, Outcome
 from bench.jod import jod, why_not
 from bench.peers import Sukashi
 from bench.report import provenance, write_lines
@@ -36,7 +36,6 @@ __all__ = ["AMOUNTS", "SIZES", "main"]
 
 SIZES = (1, 100, 10_000, 1_000_000, 10_000_000)  # of the registry
 AMOUNTS = (0.5, 0.7, 1.0, 1.4, 2.0)  # times the default strength
-_MARKS = 1_000_000
 _HARD = "resize 256 jpeg 50"  # after which z is not beyond all doubt
 _MILD = "jpeg 50"
 _CRF = 28
@@ -83,7 +82,7 @@ def _of_registry(given: _Given) -> Iterator[Row]:
 
 def _of_price(given: _Given) -> Iterator[Row]:
     system = Sukashi(given.seed)
-    identities = system.identities(_MARKS, given.seed)
+    identities = system.identities(REGISTERED, given.seed)
     for picture in given.pictures:
         pixels = load(picture)
         index = int(picture.rng(given.seed, "mark").integers(len(identities)))
@@ -98,7 +97,7 @@ def _of_price(given: _Given) -> Iterator[Row]:
 
 
 def _of_length(given: _Given) -> Iterator[Row]:
-    codebook = registry(_MARKS, given.seed)
+    codebook = registry(REGISTERED, given.seed)
     setting = Setting(tuple(given.films), codebook, given.seed)
     key = bench_key(given.seed)
     for film in given.films:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.attacks import apply
 from bench.corpus import Picture, find, load
-from bench.identities import Identities
+from bench.identities import REGISTERED, Identities
 from bench.peers.catalogue import PEERS
 from bench.peers.environments import home_of
 from bench.peers.process import PeerError
@@ -24,7 +24,6 @@ __all__ = ["FREE", "LENGTHS", "main", "spread"]
 FREE = ("invisible-watermark dwtDct", "invisible-watermark dwtDctSvd", "blind-watermark", "clawid")
 LENGTHS = (64, 96, 128)  # fewer than 50 bits are never found, see `bench.identities`
 _ATTACK = "jpeg 75"
-_REGISTERED = 1_000_000
 
 
 def spread(pictures: tuple[Picture, ...], count: int) -> tuple[Picture, ...]:
@@ -63,7 +62,7 @@ def main() -> None:
     options = parser.parse_args()
     pictures = spread(find(options.folder, min_short=480), options.pictures)
     home, rows = home_of(options.home), []
-    registries = {bits: Identities.draw(_REGISTERED, bits, options.seed) for bits in LENGTHS}
+    registries = {bits: Identities.draw(REGISTERED, bits, options.seed) for bits in LENGTHS}
     for name in FREE:
         cells = []
         for bits in LENGTHS:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.identities import Bits, Identities, Outcome, limits
+from bench.identities import REGISTERED, Bits, Identities, Outcome, limits
 from bench.peers.catalogue import PEERS, Peer
 from bench.peers.environments import home_of, missing, python_of, weights_of
 from bench.peers.process import Child, PeerError, PeerGarbled
@@ -31,7 +31,6 @@ __all__ = ["PeerSystem", "Pixels", "Sukashi", "System", "available", "opened"]
 Pixels = NDArray[np.uint8]
 
 _WORKER = Path(__file__).with_name("worker.py")
-_MARKS = 1_000_000
 _NUMBER_BITS = 48
 
 
@@ -103,7 +102,7 @@ class PeerSystem:
     def __init__(self, name: str, bits: int, note: str, child: Child) -> None:
         self.name = name
         self.bits = bits
-        self.note = "; ".join(filter(None, (note, limits(bits, _MARKS))))
+        self.note = "; ".join(filter(None, (note, limits(bits, REGISTERED))))
         self._child = child
 
     def identities(self, count: int, seed: int) -> Identities:
