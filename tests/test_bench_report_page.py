@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bench.page.command import gathered
 from bench.page.command import main as html_main
 from bench.page.figures import curve_figures
 from bench.page.names import brief
@@ -591,3 +592,35 @@ def test_the_page_is_made_of_files_and_of_their_summary(tmp_path, monkeypatch, c
     assert run(monkeypatch, readme_main, *options) == 0
     assert run(monkeypatch, readme_main, *options, "--check") == 0
     assert run(monkeypatch, readme_main, "--summary", tmp_path / "none", "--readme", readme) == 2
+
+
+def test_speed_stands_by_itself_and_keeps_its_ratios(rows, tmp_path):
+    lines = [
+        {"what": "size", "system": "libvips", "of": "decode", "megapixels": 2.0, "s": 0.01},
+        {
+            "what": "size",
+            "system": "sukashi",
+            "of": "embed",
+            "megapixels": 2.0,
+            "s": 0.12,
+            "ratio": 12,
+        },
+        {"what": "size", "system": "clawid", "megapixels": 2.0, "error": "it fell"},
+        {"what": "registry", "marks": 1_000, "of": "detect, fast", "s": 0.03},
+        {"what": "cores", "jobs": 2, "of": "embed and detect, fast", "a_s": 9.5},
+        {"what": "memory", "of": "50 megapixels", "MB": 364.2},
+    ]
+    path = tmp_path / "run.jsonl"
+    write_lines(path, [*rows, *(RUN | line for line in lines)])
+    summary = gathered([path], date="2026-01-01")
+    assert len(summary["speed"]) == len(lines) - 1  # an error is no time
+    assert summary["cells"] == summarise(rows, date="2026-01-01")["cells"]
+    text = markdown(summary)
+    assert "| sukashi | embed | 120 ms (12.0 × decoding) |" in " ".join(text.split())
+    for told in ("1,000 marks", "2 processes", "364 MB at most"):
+        assert told in report(summary)
+        assert told in text
+
+
+def test_a_page_without_times_has_no_section_for_them(summary):
+    assert "Time against size" not in report(summary)

@@ -15,6 +15,7 @@ from typing import Any
 
 from bench.page.pictures import Sample
 from bench.page.report import markdown, report
+from bench.page.speed import is_speed, speed
 from bench.page.summary import read_summary, summarise, write_summary
 from bench.published import PUBLISHED
 from bench.published.films import VIDEO
@@ -39,8 +40,11 @@ def gathered(paths: Sequence[Path], *, date: str) -> dict[str, Any]:
     absent = [str(path) for path in paths if not path.exists()]
     if absent:
         raise ValueError(f"there is no file {', '.join(absent)}")
-    summary = summarise(chain.from_iterable(map(lines_of, paths)), date=date, places=_places())
-    if not (summary["cells"] or summary["fidelity"] or summary["null"]):
+    lines = list(chain.from_iterable(map(lines_of, paths)))
+    trials = (line for line in lines if not is_speed(line))
+    summary = summarise(trials, date=date, places=_places())
+    summary["speed"] = speed(filter(is_speed, lines))
+    if not any(summary[name] for name in ("cells", "fidelity", "null", "speed")):
         raise ValueError(f"no results in {', '.join(map(str, paths))}")
     return summary
 

@@ -19,6 +19,7 @@ from bench.page.figures import (
 from bench.page.names import APART, OURS, VISIBILITIES, systems_of
 from bench.page.pictures import Sample
 from bench.page.plots import why_not
+from bench.page.speed import speed_grids
 from bench.page.summary import cells
 from bench.page.tables import (
     Grid,
@@ -210,6 +211,7 @@ def report(summary: Mapping[str, Any], samples: Sequence[Sample] = ()) -> str:
                 alarms_grid(summary),
             ),
         ),
+        ("speed", "Speed", "".join(grid.page() for grid in speed_grids(summary))),
         ("pictures", "To look at", pictures(samples)),
         ("tables", "Every attack", _tables(summary)),
         (
@@ -236,7 +238,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
     """Return all tables in Markdown."""
     grids: list[Grid | None] = [short_grid(summary, each) for each in VISIBILITIES]
     grids += [grid for each in VISIBILITIES for grid in family_grids(summary, each)]
-    grids += [fidelity_grid(summary), alarms_grid(summary), _published()]
+    grids += [fidelity_grid(summary), alarms_grid(summary), *speed_grids(summary), _published()]
     counts = "; ".join(f"{name} {value}" for name, value in _counts(summary).items())
     parts = ["# The benchmark", counts]
     parts += [f"## {grid.caption}\n\n{grid.markdown()}" for grid in grids if grid]
