@@ -89,6 +89,20 @@ def test_strength_0_gives_every_frame_back(form):
         np.testing.assert_array_equal(still.mark(plane), plane)
 
 
+@pytest.mark.parametrize(("short", "more"), [(360, 1.0), (480, 1.0), (600, 1.04), (1080, 1.08)])
+def test_large_frames_have_more_to_give(short, more, monkeypatch):
+    form = PlaneFormat(16, full=True)
+    plane = coded(picture(short, short * 4 // 3), form)
+
+    def added():
+        frame = marker(plane.shape, form=form).mark(plane)
+        return np.std(form.to_luma(frame) - form.to_luma(plane))
+
+    as_it_is = added()
+    monkeypatch.setattr(moving, "_LARGE", 1.0)
+    assert as_it_is / added() == pytest.approx(more, abs=1e-3)
+
+
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_the_mark_lies_upright_in_the_frame_as_it_is_shown(rotation, mirrored):

@@ -63,6 +63,9 @@ _LOWER, _HIGHER = 0.3, 0.1
 _FLAT = 0.3  # code values, root mean square
 _MORE = 1.1  # times the visibility of a still
 _SMALL, _SMALLEST = 1.2, 360  # power of a small frame's share of 720 pixels; pixels
+# Large frames are seen smaller than they are coded, and have more to give: times the strength from
+# the second of these short sides on, rising from the first, in pixels.
+_LARGE, _RISES = 1.08, (480, 720)
 _EVERY = 2  # frames for which activity is measured once; it is what takes longest
 _REFINED = 2  # rounds of scaling, from the scale of the frame before
 # A cut changes the blocks' means by this share of what two frames that have nothing to do with
@@ -113,9 +116,9 @@ class MovieMarker:
             floor=min(profile.floor, _FLAT),
             target=profile.target * _MORE,
         )
-        self._strength = strength
         square = shown.size(*shape)
         self._short = min(square)
+        self._strength = strength * float(np.interp(self._short, _RISES, (1, _LARGE)))
         scale = canonical_scale(square, profile)
         high, wide = (max(_BLOCK, round(side * scale)) for side in square)
         if shown.rotation % 180:
