@@ -9,6 +9,7 @@ import pytest
 from pilots import TILE, off_grid
 
 from watermark.blind import aligned
+from watermark.decide import shares
 from watermark.detect import detect, observe_scales, searched
 from watermark.embed import embed
 from watermark.frame import luma
@@ -235,8 +236,10 @@ def test_every_alignment_is_paid_for():
     boxed = np.pad(marked(NAMES[0]), ((90, 90), (0, 0), (0, 0)), constant_values=16)
     tried = searched(luma(boxed), [KEY, OTHER])
     detection = detect(boxed, [KEY, OTHER], BOOK)
-    assert detection.log_trials >= np.log(len(tried) * len(BOOK))
-    assert len(tried) > 2 * 4
+    assert detection.alignments == len(tried) > 2 * 4
+    assert sum(each.plain for each in tried) == 2 * 4
+    assert detection.log_trials >= np.log(2 * (2 * 4) * len(BOOK))
+    assert shares(tried).sum() == pytest.approx(1)
     assert len(searched(luma(boxed), [KEY, OTHER], search="fast")) == 2 * 4
 
 

@@ -138,8 +138,8 @@ def test_what_cannot_be_read_back_is_an_error_and_the_others_go_on(studio, tmp_p
 
 
 def test_the_threshold_is_that_of_a_search_among_all_marks():
-    assert required_z(5) == required_z(1_000_000) == needed_z(math.log(2_000_000))
-    assert required_z(50_000_000) == needed_z(math.log(100_000_000))
+    assert required_z(5) == required_z(1_000_000) == needed_z(math.log(4_000_000))
+    assert required_z(50_000_000) == needed_z(math.log(200_000_000))
 
 
 def test_a_mark_too_weak_for_the_registry_is_refused_by_the_library(studio, tmp_path):

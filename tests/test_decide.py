@@ -1,10 +1,12 @@
 """Decisions on tiles made of marks and noise, without pictures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from watermark.align import Alignment
-from watermark.decide import Hypothesis, decide
+from watermark.decide import DETECTED, Hypothesis, decide, log_p, needed_z, shares
 from watermark.evidence import Evidence
 from watermark.identify import Codebook
 from watermark.key import Key
@@ -70,6 +72,63 @@ def test_a_second_work_may_lie_along_another_alignment():
 def test_one_strong_mark_is_one_work(strength):
     """What a strong mark leaves behind is not another work."""
     assert named(decide([seen({FIRST: strength})], CODEBOOK)) == {FIRST}
+
+
+def some(plain, searched):
+    """Return hypotheses with nothing in them, and what each gets of the error probability."""
+    nothing = seen({}, noise=0.0)
+    tried = [replace(nothing, plain=True)] * plain + [nothing] * searched
+    return tried, shares(tried)
+
+
+@pytest.mark.parametrize(("plain", "searched"), [(1, 0), (0, 5), (2, 1), (4, 300), (2, 2)])
+def test_all_together_err_as_often_as_one(plain, searched):
+    tried, given = some(plain, searched)
+    assert given.sum() == pytest.approx(1)
+    assert (given > 0).all()
+    assert decide(tried, CODEBOOK).alignments == plain + searched
+
+
+def test_a_mark_in_its_own_place_does_not_pay_for_the_search():
+    """However much a search comes up with: twice is all."""
+    alone, _ = some(2, 0)
+    for count in (1, 30, 3000):
+        _, given = some(2, count)
+        assert given[0] == 0.25
+        assert given[-1] == pytest.approx(0.5 / count)
+    searched = decide(some(2, 30)[0], CODEBOOK).log_trials
+    assert searched - decide(alone, CODEBOOK).log_trials == pytest.approx(np.log(2))
+
+
+def test_the_surest_is_not_always_the_strongest():
+    """One of many that a search found has to be stronger by what it is charged more."""
+    plain = seen({SECOND: 0.1}, seed=9)
+    others = [seen({}, seed=10 + each) for each in range(60)]
+    other = decide([plain], CODEBOOK).best.z
+    graded = (seen({FIRST: strength}, seed=8) for strength in np.linspace(0.05, 0.15, 101))
+    strong = next(each for each in graded if decide([each], CODEBOOK).best.z > other)
+    assert decide([strong], CODEBOOK).best.z < other + 0.2
+    tried = [replace(plain, plain=True), strong, *others]
+    assert decide([strong, plain, *others], CODEBOOK).best.number == FIRST
+    best = decide(tried, CODEBOOK).best
+    assert best.number == SECOND
+    trials = np.log(len(CODEBOOK) / 0.99) - np.log(shares(tried)[0])
+    assert best.log_p == pytest.approx(log_p(best.z, trials))
+
+
+def test_shares_can_be_those_of_a_longer_list():
+    """What is left out because nothing can be read in it was tried all the same."""
+    tried, given = [seen({FIRST: 0.5})] * 4, np.full(4, 0.125)
+    half = decide(tried[:2], CODEBOOK, given=given[:2])
+    assert half.best.log_p == decide(tried, CODEBOOK, given=given).best.log_p
+    assert half.best.log_p == pytest.approx(decide(tried, CODEBOOK).best.log_p + np.log(2))
+
+
+def test_the_threshold_is_where_the_verdict_begins():
+    for trials in (0.0, 14.0, 33.0):
+        z = needed_z(trials)
+        assert log_p(z, trials) == pytest.approx(DETECTED)
+        assert log_p(z + 1e-6, trials) < DETECTED < log_p(z - 1e-6, trials)
 
 
 def test_nothing_to_decide_on_is_a_slip():

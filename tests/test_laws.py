@@ -412,6 +412,36 @@ def test_alignments_are_paid_for():
     assert charge >= math.log(24)
 
 
+def test_shares_are_paid_for():
+    """Shares that do not sum to 1, or that favour what has the best score, fail here."""
+    rng = np.random.default_rng(12)
+    shifts = rng.uniform(0, DEFAULT.tile, (5, 2)).tolist()
+    moved = [
+        Alignment(((1.0, 0.0, x), (0.0, 1.0, y), (0.0, 0.0, 1.0)), "shifted") for x, y in shifts
+    ]
+    observation = content("photo")
+    plain = whole_frame(observation)
+    folds = folded(observation, (*plain, *moved))
+    log_ps = []
+    for index in range(250):
+        key = Key(index.to_bytes(32, "big"))
+        tried = [
+            Hypothesis(
+                replace(tile, fingerprint=key.fingerprint),
+                alignment,
+                key,
+                FEW_LINES,
+                plain=place < len(plain),
+            )
+            for place, (alignment, tile) in enumerate(folds)
+        ]
+        log_ps.append(decide(tried, registry(1)).best.log_p)
+    for level in (0.3, 0.1, 0.01):
+        under = int((np.array(log_ps) < math.log(level)).sum())
+        assert under <= binom.isf(1e-4, len(log_ps), level)
+    assert (np.array(log_ps) < math.log(0.5)).any()  # not only because nothing is ever small
+
+
 def test_code_words_are_paid_for():
     """A charge that forgets how many works were compared fails here."""
     scores, charge = best_scores(folded(content("flat")), registry(1000), 500)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from watermark.align import described, same_as, whole_frame
 from watermark.blind import aligned
 from watermark.coding import codeword, decode
-from watermark.decide import Hypothesis, decide, needed_z, soft_word
+from watermark.decide import Hypothesis, decide, needed_z, shares, soft_word
 from watermark.detect import Search, hypotheses, observe_luma
 from watermark.detection import Detection, Found
 from watermark.embed import delta
@@ -173,16 +173,21 @@ class Watch:
 
         No registered number fits better than the best of all numbers, which is found at once.
         """
-        kept = list(tried)
+        every = shares(tried)
+        kept = np.ones(len(tried), bool)
         if self.codebook is not None and len(self.codebook) > _LARGE:
             soft = np.stack([soft_word(each.evidence, each.key, each.profile) for each in tried])
             words = np.stack([codeword(int(number)) for number in decode(soft)])
             read = (soft * words).sum(axis=1)
             least = min(_READABLE, float(read.max()))
-            kept = [each for each, z in zip(tried, read, strict=True) if z >= least]
-        detection = decide(kept, self.codebook, work_index=self.work_index)
-        left_out = charged(detection, float(np.log(len(tried) / len(kept))))
-        return replace(left_out, alignments=len(tried))
+            kept = read >= least
+        detection = decide(
+            [each for each, stays in zip(tried, kept, strict=True) if stays],
+            self.codebook,
+            work_index=self.work_index,
+            given=every[kept],
+        )
+        return replace(detection, alignments=len(tried))
 
     def _plain(self, *, last: bool) -> list[Hypothesis]:
         """Return what needs no search."""
@@ -192,7 +197,7 @@ class Watch:
             tile = self.reel.along_total(alignment)
             for key in self.keys:
                 evidence = Evidence(tile, total.frames, key.fingerprint, str(self.profile))
-                tried.append(Hypothesis(evidence, alignment, key, self.profile))
+                tried.append(Hypothesis(evidence, alignment, key, self.profile, plain=True))
         return tried
 
     def _shows(self, tried: Sequence[Hypothesis]) -> bool:

@@ -144,7 +144,7 @@ def hypotheses(
 ) -> list[Hypothesis]:
     """Fold an observation along the alignments that need no search, under every key."""
     return [
-        Hypothesis(fold(observation, alignment, key, profile), alignment, key, profile)
+        Hypothesis(fold(observation, alignment, key, profile), alignment, key, profile, plain=True)
         for key in keys
         for alignment in whole_frame(observation)
     ]

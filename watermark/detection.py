@@ -79,9 +79,10 @@ class Detection:
     candidates : tuple of Candidate
         The registered marks that score highest, best first.
     log_trials : float
-        Log of the number of decisions the first p-value is charged for.
+        Log of the number of decisions that a mark in its own place is charged for; what a search
+        came up with is charged for more, see `watermark.decide.shares`.
     alignments : int
-        How many alignments, over all keys, were decided on and are in that number.
+        How many alignments, over all keys, were decided on.
     enough_short : int or None
         Where the verdict is ``inconclusive``: the short side, in pixels, at which this picture
         would about have shown a mark; None where its size is not what is in the way.

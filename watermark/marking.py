@@ -29,7 +29,9 @@ from watermark.tally import Tally
 
 __all__ = ["Marked", "check_free", "is_marked_still", "mark_still", "required_z"]
 
-_ALIGNMENTS = 2  # a detector looks at the whole frame and at its mirror image
+# A detector looks at the whole frame and at its mirror image, which share half of the error
+# probability with what a search comes up with.
+_CHARGED = 4
 # A registry grows after a file has been marked; the mark has to stand among this many at least.
 _FEWEST_MARKS = 1_000_000
 
@@ -55,7 +57,7 @@ class Marked:
 
 def required_z(marks: int) -> float:
     """Return the z that a file must read back with, for a registry of `marks` marks."""
-    return needed_z(math.log(_ALIGNMENTS * max(marks, _FEWEST_MARKS)))
+    return needed_z(math.log(_CHARGED * max(marks, _FEWEST_MARKS)))
 
 
 def mark_still(

@@ -78,9 +78,7 @@ def charged(detection: Detection, log_more: float) -> Detection:
     if log_more < 0:
         raise ValueError("a p-value is never made smaller")
     trials = detection.log_trials + log_more
-    # The first one anew, since its p-value may have been cut off at 1.
-    raised = min(0.0, trials - max(detection.best.z, 0.0) ** 2 / 2)
-    best = replace(detection.best, log_p=max(raised, detection.best.log_p))
+    best = replace(detection.best, log_p=min(0.0, detection.best.log_p + log_more))
     further = [replace(each, log_p=min(0.0, each.log_p + log_more)) for each in detection.found[1:]]
     found = tuple(each for each in (best, *further) if each.log_p <= INDICATED)
     if best.log_p > INDICATED:

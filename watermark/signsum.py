@@ -13,8 +13,12 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_ndtr, ndtri_exp
 
-__all__ = ["cumulants", "log_tail", "tilt_to"]
+__all__ = ["cumulants", "log_tail", "log_unit_tail", "tilt_to", "unit_quantile"]
+
+# The smallest constant for which it is true; equality for two equal numbers at √2.
+_LOG_CONSTANT = -math.log(4) - float(log_ndtr(-math.sqrt(2)))
 
 _LARGEST_TILT = 20.0  # in units of the numbers' mean size; the signs are then all but certain
 _HALVINGS = 40
@@ -42,6 +46,40 @@ def cumulants(
     mean = (np.abs(numbers) * (1 - small) / (1 + small)).sum(axis=1) * np.sign(tilt)
     variance = (np.square(numbers) * 4 * small / np.square(1 + small)).sum(axis=1)
     return log_mean, mean, np.maximum(variance, _TINY)
+
+
+def log_unit_tail(sums: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bound the log of the probability that random signs give `sums` or more, of any numbers.
+
+    For numbers whose squares sum to at most 1 it is log(c Q(s)), where Q is the normal tail and
+    c = 1 / (4 Q(√2)) ≈ 3.178, and never more than Hoeffding's −s²/2 (1963,
+    DOI 10.1080/01621459.1963.10500830).
+
+    Parameters
+    ----------
+    sums : float or ndarray
+        In units of the root of the numbers' sum of squares.
+
+    Returns
+    -------
+    ndarray of the shape of `sums`
+        At most 0.
+
+    References
+    ----------
+    V. K. Bentkus and D. Dzindzalieta, "A tight Gaussian bound for weighted sums of Rademacher
+    random variables", Bernoulli 21 (2015). DOI 10.3150/14-BEJ603
+    """
+    positive = np.maximum(sums, 0.0)
+    bound = np.minimum(-np.square(positive) / 2, _LOG_CONSTANT + log_ndtr(-positive))
+    return np.asarray(bound, np.float64)
+
+
+def unit_quantile(log_p: float) -> float:
+    """Return the sum at which `log_unit_tail` is `log_p`, which is at most log 0.01."""
+    if log_p > math.log(0.01):  # beyond it Hoeffding's bound is never the smaller one
+        raise ValueError(f"it is inverted for log p-values up to log 0.01, not {log_p:.3g}")
+    return -float(ndtri_exp(log_p - _LOG_CONSTANT))
 
 
 def tilt_to(numbers: NDArray[np.float64], sums: NDArray[np.float64]) -> NDArray[np.float64]:

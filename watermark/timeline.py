@@ -29,6 +29,7 @@ from watermark.pattern import carriers, pilot
 from watermark.profile import Profile
 from watermark.reel import Slot
 from watermark.sequential import charged, log_runs
+from watermark.signsum import log_unit_tail
 from watermark.succession import best_path
 from watermark.transform import analyse, levels
 
@@ -135,7 +136,7 @@ def stretches(
             found = judged(place, first, last)
             name = (place, found.number)
             if found.log_p <= INDICATED and name not in candidates:
-                trials = found.log_p + found.z**2 / 2
+                trials = found.log_p - float(log_unit_tail(found.z))
                 candidates[name] = _Candidate(place, found.number, first, last, trials)
     edges = _edges(slots)
     none = [Stretch(edges[0], edges[-1], None)]
