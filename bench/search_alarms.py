@@ -3,8 +3,9 @@
 Every run goes through the full search with a key that marked nothing: pictures without a mark,
 pictures marked under another key, and trick content.  Of each run the largest z of one fixed code
 word over all alignments that were decided on is taken.  If the pilot's search told anything about
-the message, this would be larger than the largest of as many independent normal numbers; the
-p-value charges for the number of alignments and for nothing else.
+the message, this would be larger than the largest of as many independent normal numbers.  The
+p-value is that of `watermark.decide` with one registered mark: each alignment is charged for its
+share of the error probability, and nothing else is.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from bench.report import provenance, rated, table, write_lines
 from bench.score import Score
 from bench.tricks import TRICKS
 from watermark.coding import codeword
-from watermark.decide import log_p, soft_word
+from watermark.decide import log_p, shares, soft_word
 from watermark.detect import searched
 from watermark.embed import embed
 from watermark.frame import luma
@@ -61,16 +62,23 @@ def _runs(job: _Job) -> list[dict[str, Any]]:
     keys = [_key("wrong", job.seed, name, job.kind, job.first + k) for k in range(job.runs)]
     tried = searched(luma(pixels), keys)
     word = codeword(_NUMBER)
-    z: dict[str, list[float]] = {key.fingerprint: [] for key in keys}
-    for each in tried:
-        z[each.key.fingerprint].append(
-            float(soft_word(each.evidence, each.key, each.profile) @ word)
-        )
     kind = "tricks" if job.picture is None else job.kind
-    return [
-        {"content": kind, "picture": name, "z": max(scores), "alignments": len(scores)}
-        for scores in z.values()
-    ]
+    lines = []
+    for key in keys:
+        own = [each for each in tried if each.key == key]
+        z = [float(soft_word(each.evidence, key, each.profile) @ word) for each in own]
+        charges = -np.log(shares(own))
+        surest = min(log_p(score, charge) for score, charge in zip(z, charges, strict=True))
+        lines.append(
+            {
+                "content": kind,
+                "picture": name,
+                "z": max(z),
+                "alignments": len(z),
+                "log10_p": surest / np.log(10),
+            }
+        )
+    return lines
 
 
 def summary(lines: Sequence[dict[str, Any]]) -> str:
@@ -97,9 +105,9 @@ def summary(lines: Sequence[dict[str, Any]]) -> str:
         )
     head = ("content", "runs", "alignments", "mean largest z", "of normals")
     first = table((*head, "largest of all", "of normals", "KS p"), rows)
-    charged = np.array([log_p(line["z"], float(np.log(line["alignments"]))) for line in lines])
+    charged = np.array([line["log10_p"] for line in lines])
     levels = [
-        (f"{level:g}", rated(Score(int((charged <= np.log(level)).sum()), len(lines))))
+        (f"{level:g}", rated(Score(int((charged <= np.log10(level)).sum()), len(lines))))
         for level in _LEVELS
     ]
     return f"{first}\n\n{table(('charged p at most', 'runs, 95 %'), levels)}"
