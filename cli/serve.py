@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import secrets
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -79,6 +81,8 @@ def checked(**named: Any) -> Any:
     from watermark.key import Key  # noqa: PLC0415 - slow, help needs none
     from watermark.registry import open_registry  # noqa: PLC0415
 
+    if odd := module.strangers(os.environ):
+        raise click.ClickException("; ".join(_unknown(*each) for each in odd.items()))
     given = {name: value for name, value in named.items() if value not in (None, ())}
     try:
         settings = module.Settings(**given)
@@ -106,6 +110,11 @@ def checked(**named: Any) -> Any:
     return settings
 
 
+def _unknown(name: str, nearest: str | None) -> str:
+    cure = f"did you mean {nearest}?" if nearest else "'sukashi serve --help' lists them"
+    return f"{printable(name)}: there is no such setting; {cure}"
+
+
 def _refused(error: ValueError, prefix: str, given: dict[str, Any]) -> str:
     """Return one line that says which settings are refused; values may be secret."""
     told = []
@@ -131,14 +140,17 @@ def _refused(error: ValueError, prefix: str, given: dict[str, Any]) -> str:
     metavar="SECONDS",
     help="Time for what was taken to be finished at the end; 30 unless said otherwise.",
 )
-def serve(**named: Any) -> None:
+@click.option(
+    "--sign-in-link", is_flag=True, help="Print the link that signs in also where no terminal is."
+)
+def serve(*, sign_in_link: bool, **named: Any) -> None:
     """Start the detect service: a page for people, and an interface for programs.
 
     It needs nothing but a key: works come from the registry, and files are looked at by processes
     beside it, one a core.  Whoever opens the page may drop a file on it and is told whether it is
     marked and what may be done with it; whoever has a token (see 'sukashi token') is told how sure
-    that is.  The link that is printed signs you in for as long as this run lasts.  Ctrl-C or
-    SIGTERM ends it when what was taken is finished.
+    that is.  In a terminal a link is printed that signs you in for as long as this run lasts.
+    Ctrl-C or SIGTERM ends it when what was taken is finished.
 
     \b
     Example:
@@ -160,7 +172,10 @@ def serve(**named: Any) -> None:
 
     def tell() -> None:
         click.echo(f"Serving on  {address}/  (for programs: {address}/docs)")
-        click.echo(f"Sign in at  {address}/sign-in?token={token}")
+        if sign_in_link or sys.stdout.isatty():
+            click.echo(f"Sign in at  {address}/sign-in?token={token}")
+        else:  # whatever keeps this line shall not keep a token with it
+            click.echo("To sign in, make a token: sukashi token new --name NAME --scope admin")
         if settings.host not in _HERE:
             click.echo("Tokens are sent as they are: put a proxy that speaks TLS before it.")
         click.echo("Ctrl-C ends it.")

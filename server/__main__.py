@@ -16,7 +16,9 @@ __all__ = ["main"]
 def main() -> None:
     """Work on jobs until the parent is gone or says so."""
     die_with_parent()
-    from server.serving import loaded, work  # noqa: PLC0415 - takes seconds, which a parent may not live
+    # It takes seconds to load these, which a parent may not live.
+    from server.companion import loaded  # noqa: PLC0415
+    from server.serving import work  # noqa: PLC0415
 
     work(loaded(json.load(sys.stdin)))
 

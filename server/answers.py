@@ -15,6 +15,8 @@ from typing import Any
 from server.engine import Outcome
 from server.settings import Settings
 from server.spool import Upload
+from watermark.forgetting import forget
+from watermark.registry import Registry
 from watermark.sightings import Sightings
 
 __all__ = ["PERMISSIONS", "Answers", "coarse", "server_version", "strictest"]
@@ -38,12 +40,14 @@ class Answers:
 
     Parameters
     ----------
-    sightings : Sightings
+    registry : Registry
+        Where sightings are stored.
     settings : Settings
     """
 
-    def __init__(self, sightings: Sightings, settings: Settings) -> None:
-        self._sightings, self._settings = sightings, settings
+    def __init__(self, registry: Registry, settings: Settings) -> None:
+        self._registry, self._settings = registry, settings
+        self._sightings = Sightings(registry)
         self._server = server_version()
 
     def keeps(self, by: str) -> bool:
@@ -101,6 +105,11 @@ class Answers:
             "overlay": _data_url(overlay) if overlay else None,
             "coarse": False,
         }
+
+    def withdraw(self, answer: dict[str, Any]) -> None:
+        """Forget the sighting of an answer that nobody is given."""
+        if answer["sighting"] is not None:
+            forget(self._registry, answer["sighting"])
 
 
 def coarse(answer: dict[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,15 @@ from server.bounds import Bounds
 from server.documentation import describe
 from server.draining import Draining
 from server.engine import Engine
+from server.grounds import Grounds
+from server.keeping import Keeping
 from server.limits import Limiter
 from server.logs import Requests
 from server.metrics import Metrics
 from server.routes import detect, jobs, operations, permissions, sightings, works
 from server.settings import Settings
 from server.spool import Spool
+from server.strict import Heads
 from watermark.jobs import Jobs
 from watermark.registry import Registry
 from watermark.sightings import Sightings
@@ -69,19 +72,28 @@ def create_app(
     session_secret : bytes, optional
         What signs the sessions of the page: the same in all processes of one run.
     """
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    metrics = Metrics(engine)
+    keeping = Keeping(registry, settings.keep_days, metrics)
+    app = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=keeping.while_serving,
+    )
     state = app.state
     state.registry, state.engine, state.settings = registry, engine, settings
     state.spool, state.queue = spool, queue
+    state.grounds = Grounds(registry, spool)
     state.tokens, state.sightings, state.jobs = (
         Tokens(registry),
         Sightings(registry),
         Jobs(registry),
     )
-    state.answers = Answers(state.sightings, settings)
+    state.answers = Answers(registry, settings)
     state.auth = Auth(state.tokens, settings, run_token=run_token, session_secret=session_secret)
     state.limiter = Limiter(settings)
-    state.metrics = Metrics(engine)
+    state.metrics = metrics
     state.threads = CapacityLimiter(settings.workers + settings.queue_length + _SPARE)
     state.problem_page = pages.problem_page
     problems.install(app)
@@ -90,9 +102,10 @@ def create_app(
     for each in nouns:
         app.include_router(each.router)
     state.addresses = [route for each in nouns for route in each.router.routes]
+    app.add_middleware(Heads)
     app.add_middleware(Bounds)
     app.add_middleware(Draining)
-    app.add_middleware(Requests, metrics=state.metrics)
+    app.add_middleware(Requests, metrics=metrics)
     if settings.trusted_proxies:
         trusted = [str(each) for each in settings.trusted_proxies]
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)

@@ -25,7 +25,7 @@ from server.problems import Problem
 from server.settings import Settings
 from watermark.tokens import SCOPES, Token, Tokens
 
-__all__ = ["COOKIE", "CSRF_HEADER", "SESSION", "Auth", "Caller", "asking"]
+__all__ = ["COOKIE", "CSRF_HEADER", "SESSION", "Auth", "Caller", "asking", "unknown"]
 
 COOKIE = "sukashi_session"
 CSRF_HEADER = "X-CSRF-Token"
@@ -122,9 +122,13 @@ class Auth:
             return Caller(session.id, session.name, session.scopes, address)
         return Caller("anonymous", "", frozenset(), address)
 
-    def sign_in(self, secret: str) -> str | None:
-        """Return the value of the cookie for a token, or None if it is none."""
-        token = self._token(secret)
+    def sign_in(self, secret: str, *, by_link: bool = False) -> str | None:
+        """Return the value of the cookie for a token, or None if it is none.
+
+        Addresses end up in histories and logs, so a link (`by_link`) signs in with nothing that
+        outlives this run.
+        """
+        token = self._of_this_run(secret) if by_link else self._token(secret)
         return (
             None if token is None else str(self._sessions.dumps([token.id, secrets.token_hex(8)]))
         )
@@ -147,7 +151,7 @@ class Auth:
             mine = ""
         cookie = request.cookies.get(COOKIE, "")
         if not isinstance(mine, str) or not hmac.compare_digest(mine, _fingerprint(cookie)):
-            raise Problem("forbidden", "This form is too old; load the page again.")
+            raise Problem("form", "It is too old, or of another session; load the page again.")
 
     def admit(self, request: Request, scope: str) -> Caller:
         """Say who asks, and refuse whoever may not do what `scope` stands for.
@@ -171,11 +175,15 @@ class Auth:
             return caller
         raise unknown("Send a token: Authorization: Bearer sukashi_…")
 
+    def _of_this_run(self, secret: str) -> Token | None:
+        if self._run_token is None:
+            return None
+        same = hmac.compare_digest(secret.encode(), self._run_token.encode())
+        return Token(_RUN, "this run", frozenset(SCOPES), "") if same else None
+
     def _token(self, secret: str) -> Token | None:
-        if self._run_token is not None and hmac.compare_digest(
-            secret.encode(), self._run_token.encode()
-        ):
-            return _run()
+        if (ours := self._of_this_run(secret)) is not None:
+            return ours
         digest = hashlib.blake2b(secret.encode()).digest()
         now = time.monotonic()
         with self._lock:
@@ -198,7 +206,7 @@ class Auth:
         except BadSignature:
             return None
         if token_id == _RUN:
-            return _run() if self._run_token is not None else None
+            return self._of_this_run(self._run_token or "")
         now = time.monotonic()
         with self._lock:
             read, live = self._live
@@ -222,7 +230,7 @@ def asking(scope: str, *, cost: int = 1) -> Callable[..., Caller]:
             state.limiter.spend(Caller("anonymous", "", frozenset(), _address(request)))
             raise
         request.state.caller = found.id
-        state.limiter.spend(found, cost)
+        state.limiter.charge(request, found, cost)
         return found
 
     return caller
@@ -231,10 +239,6 @@ def asking(scope: str, *, cost: int = 1) -> Callable[..., Caller]:
 def unknown(detail: str) -> Problem:
     """Make the problem of a caller who is to show a token."""
     return Problem("sign-in", detail, headers={"WWW-Authenticate": "Bearer"})
-
-
-def _run() -> Token:
-    return Token(_RUN, "this run", frozenset(SCOPES), "")
 
 
 def _fingerprint(cookie: str) -> str:

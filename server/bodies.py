@@ -7,28 +7,24 @@ A form is parsed as it streams by, so a film lies on disk once and in memory nev
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
+from server.forms import Form
 from server.problems import Problem
 from server.settings import Settings
 from server.spool import Incoming, Spool, Upload
 
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
-
-__all__ = ["Received", "receive"]
+__all__ = ["Received", "Sink", "receive"]
 
 _RAW = ("image/", "video/", "application/octet-stream", "application/mxf")
 _OVERHEAD = 1 << 20  # bytes of a form beside its files
-_FIELDS = 64 << 10  # bytes of its other fields
 _NAME = 200  # characters of a file's name that are kept
 
 
@@ -54,8 +50,25 @@ class Received:
                 spool.remove(each)
 
 
-async def receive(request: Request, spool: Spool, settings: Settings, *, most: int = 1) -> Received:
+async def receive(
+    request: Request,
+    spool: Spool,
+    settings: Settings,
+    *,
+    most: int = 1,
+    fields: Collection[str] = (),
+) -> Received:
     """Read the files of a request, at most `most`.
+
+    Parameters
+    ----------
+    request : Request
+    spool : Spool
+    settings : Settings
+    most : int
+        Files.
+    fields : collection of str
+        What a form may have beside them; a field of another name is refused.
 
     Raises
     ------
@@ -70,11 +83,12 @@ async def receive(request: Request, spool: Spool, settings: Settings, *, most: i
     if most > 1 and kind != b"multipart/form-data":
         raise Problem("unsupported", "Send a form (multipart/form-data) with fields 'file'.")
     received = Received()
-    sink = _Sink(spool, settings, received, most)
+    sink = Sink(spool, settings, received, most)
+    form = Form(sink, fields)
     try:
         with _told(settings):
             if kind == b"multipart/form-data":
-                await _read_form(request, options.get(b"boundary"), sink, limit + _OVERHEAD)
+                await _read_form(request, options.get(b"boundary"), form, limit + _OVERHEAD)
             else:
                 await _read_file(request, sink)
         _check(received, most)
@@ -119,7 +133,7 @@ def _told(settings: Settings) -> Iterator[None]:
     except FormParserError as error:
         raise Problem("malformed", "This is no form; check its boundary.") from error
     except OSError as error:
-        raise Problem.wait("busy", "There is no room for uploads now; try later.", 60) from error
+        raise Problem.wait("spool", "There is no room for uploads now; try later.", 60) from error
 
 
 async def _chunks(request: Request, seconds: float) -> AsyncIterator[bytes]:
@@ -133,20 +147,19 @@ async def _chunks(request: Request, seconds: float) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _read_file(request: Request, sink: _Sink) -> None:
+async def _read_file(request: Request, sink: Sink) -> None:
     sink.open("")
     async for chunk in _chunks(request, sink.settings.upload_seconds):
         sink.write(chunk)
     sink.close()
 
 
-async def _read_form(request: Request, boundary: bytes | None, sink: _Sink, limit: int) -> None:
+async def _read_form(request: Request, boundary: bytes | None, form: Form, limit: int) -> None:
     if not boundary:
         raise Problem("malformed", "A form needs a boundary in its Content-Type.")
-    form = _Form(sink)
     parser = MultipartParser(boundary, form.callbacks())
     total = 0
-    async for chunk in _chunks(request, sink.settings.upload_seconds):
+    async for chunk in _chunks(request, form.seconds):
         total += len(chunk)
         if total > limit:
             raise Problem("too-large", f"An upload has at most {limit:,} bytes.")
@@ -156,8 +169,18 @@ async def _read_form(request: Request, boundary: bytes | None, sink: _Sink, limi
         raise Problem("malformed", "The form breaks off; send it again.")
 
 
-class _Sink:
-    """Where files go: one after the other into the spool."""
+class Sink:
+    """Where files go: one after the other into the spool.
+
+    Parameters
+    ----------
+    spool : Spool
+    settings : Settings
+    received : Received
+        To which they are added.
+    most : int
+        Files that are taken.
+    """
 
     def __init__(self, spool: Spool, settings: Settings, received: Received, most: int) -> None:
         self._spool, self.settings, self.received = spool, settings, received
@@ -169,8 +192,9 @@ class _Sink:
     def open(self, name: str) -> None:
         """Begin a file."""
         if len(self.received.files) == self._most:
-            detail = f"At most {self._most} files." if self._most > 1 else "One file at a time."
-            raise Problem("too-large", detail)
+            if self._most == 1:
+                raise Problem("invalid", "One file at a time; several go to /v1/detect/batch.")
+            raise Problem("too-large", f"At most {self._most} files.")
         self._incoming = self._spool.incoming(self.settings.max_upload, name[-_NAME:])
         self._size, self._film = 0, False
 
@@ -213,69 +237,3 @@ class _Sink:
         if self._incoming is not None:
             with self._incoming:
                 self._incoming = None
-
-
-class _Form:
-    """Follows the parts of a form: files to the sink, the rest into its fields."""
-
-    def __init__(self, sink: _Sink) -> None:
-        self._sink = sink
-        self._header, self._value = b"", b""
-        self._disposition = b""
-        self._name: str | None = None  # of the present field, unless it is a file
-        self._text = bytearray()
-        self._room = _FIELDS
-        self.ended = False
-
-    def callbacks(self) -> MultipartCallbacks:
-        """Return what the parser calls."""
-        return {
-            "on_part_begin": self._begin,
-            "on_header_field": self._on_field,
-            "on_header_value": self._on_value,
-            "on_header_end": self._on_header,
-            "on_headers_finished": self._on_headers,
-            "on_part_data": self._on_data,
-            "on_part_end": self._on_part,
-            "on_end": self._on_end,
-        }
-
-    def _begin(self) -> None:
-        self._header = self._value = self._disposition = b""
-
-    def _on_field(self, data: bytes, start: int, end: int) -> None:
-        self._header += data[start:end]
-
-    def _on_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _on_header(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._disposition = self._value
-        self._header = self._value = b""
-
-    def _on_headers(self) -> None:
-        _, options = parse_options_header(self._disposition)
-        self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        if self._name == "file":
-            self._name = None
-            self._sink.open(options.get(b"filename", b"").decode("utf-8", "replace"))
-
-    def _on_data(self, data: bytes, start: int, end: int) -> None:
-        if self._name is None:
-            self._sink.write(data[start:end])
-            return
-        self._room -= end - start
-        if self._room < 0:
-            raise Problem("too-large", f"The other fields have at most {_FIELDS:,} bytes.")
-        self._text += data[start:end]
-
-    def _on_part(self) -> None:
-        if self._name is None:
-            self._sink.close()
-        else:
-            self._sink.received.fields[self._name] = self._text.decode("utf-8", "replace")
-            self._text.clear()
-
-    def _on_end(self) -> None:
-        self.ended = True

@@ -17,7 +17,7 @@ from anyio import to_thread
 from fastapi import Request
 
 from server.answers import coarse
-from server.auth import Caller
+from server.auth import Caller, unknown
 from server.bodies import Received, receive
 from server.engine import Busy
 from server.problems import Problem, problem_from
@@ -55,6 +55,8 @@ async def examine(
         If it cannot be done.
     """
     state = request.app.state
+    if overlay and not caller.known:
+        raise unknown("The overlay is for callers with a token; send one, or ask without overlay.")
     received = await receive(request, state.spool, state.settings)
     return await look_at(
         request,
@@ -112,13 +114,18 @@ async def examine_many(
     state = request.app.state
     received = await receive(request, state.spool, state.settings, most=BATCH)
     try:
-        await to_thread.run_sync(state.limiter.spend, caller, len(received.files))
+        count = len(received.files)
+        await to_thread.run_sync(state.limiter.charge, request, caller, count)
         async with _watched(request) as gone:
             turns = asyncio.Semaphore(state.settings.workers)
             look = partial(_one_of_many, request, caller, search, gone, turns)
-            return await asyncio.gather(
+            items = await asyncio.gather(
                 *(look(index=index, file=each) for index, each in enumerate(received.files))
             )
+        busy = sum((each["problem"] or {}).get("status") == 503 for each in items)
+        if busy:
+            await to_thread.run_sync(state.limiter.give_back, request, count - busy)
+        return items
     finally:
         received.remove(state.spool)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from fastapi import Request
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
 from limits.storage import MemoryStorage, Storage, storage_from_string
@@ -48,6 +49,35 @@ class Limiter:
             self._spend(self._shared, caller, cost)
         except StorageError:
             self._spend(self._own, caller, cost)
+
+    def charge(self, request: Request, caller: Caller, cost: int = 1) -> None:
+        """Count the files of a request, to be given back if it is told to come again.
+
+        Raises
+        ------
+        Problem
+            429 if that is too many.
+        """
+        self.spend(caller, cost)
+        request.state.charged = (caller, cost)
+
+    def give_back(self, request: Request, left: int = 0) -> None:
+        """Count no more than `left` of the files for which a request was charged.
+
+        Whoever is told that the service is busy, and comes again, has sent one file and not two.
+        """
+        caller, cost = getattr(request.state, "charged", (None, 0))
+        if caller is None:
+            return
+        request.state.charged = (caller, left)
+        limit, who = self._of(caller)
+        over = min(cost, limit.amount) - min(left, limit.amount)
+        if over <= 0:
+            return
+        try:
+            self._shared.hit(limit, who, cost=-over)
+        except StorageError:
+            self._own.hit(limit, who, cost=-over)
 
     def _spend(self, window: SlidingWindowCounterRateLimiter, caller: Caller, cost: int) -> None:
         limit, who = self._of(caller)

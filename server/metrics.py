@@ -1,31 +1,35 @@
 """What the service counts, in the words of Prometheus.
 
 With several HTTP processes their counts are added up through the folder that
-``PROMETHEUS_MULTIPROC_DIR`` names, which has to be set before this module is loaded; the gauges of
-the engine are then those of the process that answers.
+``PROMETHEUS_MULTIPROC_DIR`` names, which has to be set before this module is loaded.  What the
+engine of each knows is then noted there every second, so that any of them can tell of all.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import threading
+import time
+from pathlib import Path
 from typing import Any, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-__all__ = ["Metrics"]
+__all__ = ["FOLDER", "Metrics"]
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where several processes add up
 
 # When a count began is nothing that anybody watches.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
+_EVERY = 1.0  # seconds between two notes of what an engine knows, for other processes to tell
 _SECONDS = (0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 30, 60, 120)
 _GAUGES = {
     "workers": "Workers that are alive.",
@@ -58,14 +62,11 @@ class Metrics:
     ----------
     engine : Watched
         Asked when the counts are.
-    queue : Watched, optional
-        Of jobs; its ``length`` is told.
     """
 
     def __init__(self, engine: Watched) -> None:
         self._own = CollectorRegistry()
-        self._state = CollectorRegistry()
-        self._state.register(_State(engine))
+        self._state = _State(engine, self._own)
         self.requests = Counter(
             "sukashi_requests",
             "Requests by route and status.",
@@ -96,6 +97,14 @@ class Metrics:
             "sukashi_uploaded_bytes", "Bytes of files that were looked at.", registry=self._own
         )
 
+        self.forgotten = Counter(
+            "sukashi_forgotten",
+            "Sightings that were deleted, being older than they are kept.",
+            registry=self._own,
+        )
+        if FOLDER in os.environ:
+            threading.Thread(target=self._go_on_noting, name="metrics", daemon=True).start()
+
     def looked(self, kind: str, size: int, verdict: str, seconds: dict[str, float]) -> None:
         """Count a file that was looked at."""
         self.verdicts.labels(kind, verdict).inc()
@@ -110,23 +119,53 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return all counts as Prometheus reads them."""
-        own = self._own
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            own = CollectorRegistry()
-            MultiProcessCollector(own)  # type: ignore[no-untyped-call]  # it has no types
-        return generate_latest(own) + generate_latest(self._state)
+        self._state.note()
+        if FOLDER not in os.environ:
+            return generate_latest(self._own)
+        _bury(Path(os.environ[FOLDER]))
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]  # it has no types
+        return generate_latest(together)
+
+    def _go_on_noting(self) -> None:
+        while True:
+            self._state.note()
+            time.sleep(_EVERY)
 
 
-class _State(Collector):
-    """The engine's own numbers, as they are when somebody asks."""
+class _State:
+    """The engine's own numbers, as they were when they were noted last."""
 
-    def __init__(self, engine: Watched) -> None:
+    def __init__(self, engine: Watched, registry: CollectorRegistry) -> None:
         self._engine = engine
+        self._gauges = {
+            name: Gauge(f"sukashi_{name}", text, registry=registry, multiprocess_mode="livesum")
+            for name, text in _GAUGES.items()
+        }
+        self._counts = {
+            name: Counter(f"sukashi_{name}", text, registry=registry)
+            for name, text in _COUNTS.items()
+        }
+        self._before = dict.fromkeys(_COUNTS, 0)
+        self._lock = threading.Lock()
 
-    def collect(self) -> Iterable[Metric]:
-        """Yield a family for each number."""
-        state = self._engine.state()
-        for name, text in _GAUGES.items():
-            yield GaugeMetricFamily(f"sukashi_{name}", text, value=state.get(name, 0))
-        for name, text in _COUNTS.items():
-            yield CounterMetricFamily(f"sukashi_{name}", text, value=state.get(name, 0))
+    def note(self) -> None:
+        """Ask the engine."""
+        with self._lock:
+            state = self._engine.state()
+            for name, gauge in self._gauges.items():
+                gauge.set(state.get(name, 0))
+            for name, counter in self._counts.items():
+                now = state.get(name, 0)
+                counter.inc(max(0, now - self._before[name]))
+                self._before[name] = now
+
+
+def _bury(folder: Path) -> None:
+    """Leave out the workers of processes that have ended, such as one that was started anew."""
+    for path in folder.glob("gauge_live*.db"):
+        pid = int(path.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]  # it has no types

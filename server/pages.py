@@ -39,6 +39,8 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _FILES = {path.name: path for path in STATIC.iterdir() if path.suffix in _TYPES}
 _YEAR = 365 * 86400  # seconds
 _RECENT = 5
+_FORM = ("csrf", "search", "all")  # fields beside the file
+_TITLED = {"form"}  # kinds of problems with a title of their own
 
 
 @router.get("/")
@@ -60,8 +62,8 @@ async def give(request: Request) -> Response:
     caller = await to_thread.run_sync(staff.known, request)
     if not caller.may("detect") and (caller.known or state.settings.anonymous == "none"):
         raise Problem("forbidden" if caller.known else "sign-in", "This token is not for files.")
-    await to_thread.run_sync(state.limiter.spend, caller)
-    received = await receive(request, state.spool, state.settings)
+    await to_thread.run_sync(state.limiter.charge, request, caller)
+    received = await receive(request, state.spool, state.settings, fields=_FORM)
     fields = received.fields
     if caller.known:
         try:
@@ -118,7 +120,7 @@ def sign_in_form(request: Request, token: str = "", next: str = "/") -> Response
     """Ask for a token; the link that is printed at the start carries one along."""
     staff.known(request)
     if token:
-        return _signed_in(request, token, next)
+        return _signed_in(request, token, next, by_link=True)
     return page(request, "sign_in.html", here="sign-in", next=_ours(next))
 
 
@@ -130,7 +132,7 @@ def sign_in(
 ) -> Response:
     """Begin a session with a token."""
     if request.headers.get("sec-fetch-site") == "cross-site":
-        raise Problem("forbidden", "This form was sent by another site.")
+        raise Problem("form", "It was sent by another site; sign in on this one.")
     return _signed_in(request, token, next)
 
 
@@ -164,11 +166,17 @@ def problem_page(request: Request, document: dict[str, Any]) -> Response:
     return page(
         request,
         "problem.html",
-        title=f"error.{document['status']}",
+        title=_title(document),
         name=getattr(request.state, "file", None),
         detail=document.get("detail"),
         instance=str(document.get("instance", "")).removeprefix("urn:uuid:"),
     )
+
+
+def _title(document: dict[str, Any]) -> str:
+    """Return the name of the message over a problem: one of its kind, or of its status."""
+    code = str(document["type"]).rpartition(":")[2]
+    return f"error.{code}" if code in _TITLED else f"error.{document['status']}"
 
 
 def _result(
@@ -198,12 +206,13 @@ def _mine(request: Request, caller: Caller, job_id: str) -> Job:
     return found
 
 
-def _signed_in(request: Request, secret: str, target: str) -> Response:
+def _signed_in(request: Request, secret: str, target: str, *, by_link: bool = False) -> Response:
     state = request.app.state
     state.limiter.spend(staff.stranger(request))
-    cookie = state.auth.sign_in(secret.strip())
+    cookie = state.auth.sign_in(secret.strip(), by_link=by_link)
     if cookie is None:
-        values = {"next": _ours(target), "message": "sign_in.wrong"}
+        message = "sign_in.link" if by_link else "sign_in.wrong"
+        values = {"next": _ours(target), "message": message}
         return page(request, "sign_in.html", status=401, here="sign-in", **values)
     response = RedirectResponse(_ours(target), 303)
     secure = request.url.scheme == "https"

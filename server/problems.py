@@ -7,6 +7,7 @@ that was sent comes back in it.  The rest is in the log under the same request i
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ _KINDS = {
     "malformed": (400, "The request cannot be read"),
     "sign-in": (401, "A token is needed"),
     "forbidden": (403, "This token may not do that"),
+    "form": (403, "This form is not taken"),
     "not-found": (404, "There is no such thing here"),
     "method": (405, "This cannot be done here"),
     "too-slow": (408, "The upload came too slowly"),
@@ -62,10 +64,12 @@ _KINDS = {
     "fault": (500, "Something is wrong here"),
     "busy": (503, "The service is busy"),
     "registry": (503, "The registry cannot be asked"),
+    "spool": (503, "Uploads cannot be received"),
 }
 # The first of each status.
 _OF_STATUS = {status: code for code, (status, _) in reversed(_KINDS.items())}
 _FIELDS = 20  # of a request that are named in a problem, at most
+_OPTION = re.compile(r"; [^;]*--[a-z].*$")  # a cure that only the command line has
 
 
 class Problem(Exception):
@@ -157,7 +161,7 @@ def _told(error: Exception, upload: Upload | None) -> str:
     text = str(error)
     if upload is not None:
         text = text.replace(str(upload.path), "the upload").replace(upload.path.name, "the upload")
-    text = text.removeprefix("the upload: ").strip()
+    text = _OPTION.sub("; send a smaller one", text.removeprefix("the upload: ").strip())
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
@@ -171,7 +175,10 @@ def install(app: FastAPI) -> None:
 
 
 def _answer(request: Request, error: Exception) -> Response:
-    return respond(request, problem_from(error))
+    problem = problem_from(error)
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        request.app.state.limiter.give_back(request)
+    return respond(request, problem)
 
 
 def respond(request: Request, problem: Problem) -> Response:
@@ -224,7 +231,10 @@ def _methods(request: Request) -> set[str]:
     paths: dict[str, set[str]] = {}
     for route in request.app.state.addresses:
         if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
-            paths.setdefault(route.path, set()).update(route.methods or ())
+            methods = set(route.methods or ())
+            paths.setdefault(route.path, set()).update(
+                methods, {"HEAD"} if "GET" in methods else ()
+            )
     # An address that is spelled out goes before one with a name in it.
     return next((paths[each] for each in sorted(paths, key=lambda path: "{" in path)), set())
 

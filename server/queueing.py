@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -171,7 +172,8 @@ class Taker:
         if not self._queue.length():
             for job in waiting:
                 self._queue.put(job.id)
-        for job in self._jobs.forget(timedelta(days=self._settings.job_days)):
+        kept = min(self._settings.job_days, self._settings.keep_days or math.inf)
+        for job in self._jobs.forget(timedelta(days=kept)):
             self._spool.remove(job.upload)
         # A film that is worked on for days is still written down as a job.
         oldest = self._settings.job_seconds + 86400
@@ -196,7 +198,8 @@ class Taker:
                 )
                 if not signs.unwanted():
                     answer = self._answers.finish(outcome, upload, by=job.by)
-                    self._jobs.finish(job.id, answer)
+                    if self._jobs.finish(job.id, answer) is None:  # cancelled in the last moment
+                        self._answers.withdraw(answer)
             except (Cancelled, Busy):
                 pass  # put back below, unless it was the caller who cancelled it
             except FileNotFoundError:

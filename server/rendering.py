@@ -103,6 +103,7 @@ def _with_language(request: Request, language: str) -> str:
     """Return the address of this page in another language."""
     path = request.url.path if request.method == "GET" else "/"
     query = dict(request.query_params) if request.method == "GET" else {}
+    query.pop("token", None)  # of a link that signs in
     return f"{path}?{urlencode(query | {'lang': language})}"
 
 

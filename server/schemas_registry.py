@@ -25,6 +25,8 @@ __all__ = [
 
 RECHECKS = 100  # sightings in one recheck, at most
 SightingId = Annotated[str, StringConstraints(pattern=r"^s-[0-9a-z]{1,40}$")]
+# What a browser may open: an address of another kind could run as a script.
+Url = Annotated[str, StringConstraints(pattern=r"^(https?://\S+)?$", max_length=2000)]
 Labels = Annotated[
     dict[Annotated[str, StringConstraints(min_length=1)], str], Field(max_length=100)
 ]
@@ -49,7 +51,7 @@ class NewWork(BaseModel):
     title: str = Field(min_length=1, max_length=500)
     rights_holder: str = Field("", max_length=500)
     contact: str = Field("", max_length=2000)
-    url: str = Field("", max_length=2000)
+    url: Url = ""
     training: Training = "not-permitted"
     terms: str = Field(
         "", max_length=20_000, description="The conditions, if training is 'constrained'."
@@ -66,7 +68,7 @@ class WorkChanges(BaseModel):
     title: str = Field("", min_length=1, max_length=500)
     rights_holder: str = Field("", max_length=500)
     contact: str = Field("", max_length=2000)
-    url: str = Field("", max_length=2000)
+    url: Url = ""
     training: Training = "not-permitted"
     terms: str = Field("", max_length=20_000)
     labels: Labels = {}

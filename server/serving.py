@@ -7,19 +7,16 @@ them, whose workers let those of HTTP go before.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
@@ -28,23 +25,25 @@ from fastapi import FastAPI
 
 from server.answers import Answers
 from server.app import create_app
+from server.companion import LEAVE, Companion, dumped, loaded
 from server.endings import die_with_parent
 from server.engine import Engine
 from server.logs import set_up
+from server.metrics import FOLDER
 from server.queueing import Queue, Taker
+from server.secrecy import hide_memory
 from server.settings import Settings
 from server.spool import Spool
 from watermark.jobs import Jobs
 from watermark.registry import open_registry
-from watermark.sightings import Sightings
 
-__all__ = ["bound", "dumped", "loaded", "serve", "work"]
+__all__ = ["bound", "serve", "work"]
 
-_LOG = logging.getLogger("sukashi.serving")
 _NICE = 10  # by how much workers of HTTP go before those of jobs
 _TIDY = 10.0  # seconds between two looks at what was left lying
-_LEAVE = 5.0  # seconds for a job to be put back
 _BACKLOG = 2048  # connections that wait to be accepted
+_LOOK = 0.1  # seconds between two looks at whether children are ready
+_READY = ".ready"  # ending of the file that a child leaves which is
 _START = 120  # seconds until a child answers, on a machine that is busy
 
 
@@ -63,16 +62,6 @@ def bound(settings: Settings) -> socket.socket:
     # Answers go out in two pieces, of which the second would wait for an acknowledgement of 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
-
-
-def dumped(settings: Settings) -> dict[str, Any]:
-    """Return settings as plain values, to be sent to another process."""
-    return dict(json.loads(settings.model_dump_json()))
-
-
-def loaded(values: dict[str, Any]) -> Settings:
-    """Return the settings that `dumped` made these values of."""
-    return Settings(**values)
 
 
 def serve(
@@ -104,11 +93,12 @@ def serve(
     RuntimeError
         If the workers do not start.
     """
+    hide_memory()
     build = partial(_app, dumped(settings), run_token, session_secret)
     with ExitStack() as stack:
         # Nobody waits for the start of the one while the other starts.
         if settings.job_workers:
-            stack.enter_context(_Companion(settings))
+            stack.enter_context(Companion(settings))
         if settings.processes == 1:
             engine = Engine(settings)
             stack.callback(engine.close)
@@ -117,10 +107,12 @@ def serve(
             on_ready()
             _Server(_config(settings, app), noted).run(sockets=[listening])
         else:
+            folder = stack.enter_context(_run_folder())
+            build = partial(build, ready=folder)
             config = _config(settings, build, factory=True, workers=settings.processes)
             children = uvicorn.supervisors.Multiprocess(config, sockets=[listening])
-            on_ready()
-            children.run()
+            with _told_when(settings.processes, folder, on_ready):
+                children.run()
 
 
 class _Server(uvicorn.Server):
@@ -156,14 +148,16 @@ def _app(
     session_secret: bytes,
     *,
     engine: Engine | None = None,
+    ready: Path | None = None,
 ) -> FastAPI:
-    """Make the application of one process."""
+    """Make the application of one process; a child leaves a file in the folder `ready`."""
     settings = loaded(values)
     set_up(settings)
     if engine is None:  # in a child
         die_with_parent()
+        hide_memory()
         engine = Engine(settings)
-    return create_app(
+    app = create_app(
         open_registry(settings.registry),
         engine,
         settings,
@@ -172,6 +166,40 @@ def _app(
         run_token=run_token,
         session_secret=session_secret,
     )
+    if ready is not None:
+        (ready / f"{os.getpid()}{_READY}").touch()
+    return app
+
+
+@contextmanager
+def _run_folder() -> Iterator[Path]:
+    """Make a private folder in which the processes of one run add up what they count."""
+    with TemporaryDirectory(prefix="sukashi-run-") as folder:
+        os.environ[FOLDER] = folder  # children read it as they start
+        try:
+            yield Path(folder)
+        finally:
+            del os.environ[FOLDER]
+
+
+@contextmanager
+def _told_when(count: int, folder: Path, on_ready: Callable[[], None]) -> Iterator[None]:
+    """Call `on_ready` as soon as so many children are ready, unless it is over before that."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while len(list(folder.glob(f"*{_READY}"))) < count:
+            if over.wait(_LOOK):
+                return
+        on_ready()
+
+    watching = threading.Thread(target=watch, name="ready", daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
 
 
 @contextmanager
@@ -190,60 +218,6 @@ def _signals_noted() -> Iterator[threading.Event]:
             signal.signal(each, handler)
 
 
-class _Companion:
-    """The process beside HTTP that works on jobs, started again should it end."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._setup = json.dumps(dumped(settings)).encode()
-        self._grace = settings.grace
-        self._over = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._keep, name="companion", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *exception: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _keep(self) -> None:
-        pause = 1.0
-        while not self._over.is_set():
-            began = time.monotonic()
-            process = self._started()
-            while process.poll() is None and not self._over.wait(0.1):
-                pass
-            if self._over.is_set():
-                self._end(process)
-                return
-            pause = 1.0 if time.monotonic() - began > 60 else min(60.0, 2 * pause)
-            _LOG.error("the process for jobs ended with status %s", process.returncode)
-            self._over.wait(pause)
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        here = str(Path(__file__).parent.parent)
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": here},
-            start_new_session=True,  # an interrupt is this process's to handle
-        )
-        assert process.stdin is not None
-        with process.stdin as pipe:
-            pipe.write(self._setup)
-        return process
-
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        process.terminate()
-        try:
-            process.wait(self._grace + 2 * _LEAVE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 def work(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> None:
     """Work on jobs until SIGINT or SIGTERM; what is not finished in time is put back.
 
@@ -254,6 +228,7 @@ def work(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> 
     RuntimeError
         If the workers do not start.
     """
+    hide_memory()
     set_up(settings)
     workers = max(1, settings.job_workers)
     with open_registry(settings.registry) as registry, ExitStack() as stack:
@@ -265,7 +240,7 @@ def work(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> 
             Jobs(registry),
             engine,
             spool=Spool(settings.spool_folder),
-            answers=Answers(Sightings(registry), settings),
+            answers=Answers(registry, settings),
             settings=settings,
             queue=queue,
         )
@@ -280,4 +255,4 @@ def work(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> 
             consumer.stop(graceful=True)
             taker.leave()
             for _, thread in consumer.worker_threads:
-                thread.join(_LEAVE)
+                thread.join(LEAVE)

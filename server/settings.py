@@ -7,6 +7,8 @@ line names goes before.  Several values in one variable are separated as in ``PA
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,11 +18,13 @@ import platformdirs
 from pydantic import ByteSize, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-__all__ = ["BATCH", "PREFIX", "Settings", "table"]
+__all__ = ["BATCH", "PREFIX", "Settings", "strangers", "table"]
 
 PREFIX = "SUKASHI_"
 BATCH = 64  # images in one request, at most
 _MIB = 1 << 20
+# Names with our prefix that are read elsewhere: by the benchmark, its tests and compose.yaml.
+_ELSEWHERE = {"AUTOENCODER", "CHROMIUM", "KEY", "PEERS", "UID"}
 
 Paths = Annotated[tuple[Path, ...], NoDecode]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode]
@@ -72,6 +76,11 @@ class Settings(BaseSettings):
         1, ge=0, le=64, description="Jobs worked on at a time; 0 leaves them to 'sukashi worker'."
     )
     job_days: float = Field(7, gt=0, description="Days for which the result of a job is kept.")
+    keep_days: float | None = Field(
+        None,
+        gt=0,
+        description="Days for which sightings and their evidence are kept; unless set, for ever.",
+    )
     anonymous: Literal["none", "coarse"] = Field(
         "coarse",
         description="What callers without a token get: 'coarse', the verdict and the permission "
@@ -129,6 +138,19 @@ class Settings(BaseSettings):
             return tuple(ip_network(each.strip()) for each in value.split(",") if each.strip())
         return value
 
+    @field_validator("queue")
+    @classmethod
+    def _queue(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        from redis.connection import parse_url  # noqa: PLC0415 - most settings name no queue
+
+        try:
+            parse_url(value)  # type: ignore[no-untyped-call]  # it has no types
+        except ValueError:  # its words may have a password in them
+            raise ValueError("write it like redis://host:6379/0") from None
+        return value
+
     @field_validator("rate_anonymous", "rate_token")
     @classmethod
     def _rate(cls, value: str) -> str:
@@ -139,6 +161,24 @@ class Settings(BaseSettings):
     def spool_folder(self) -> Path:
         """The folder of uploads, whether or not it exists."""
         return self.spool or platformdirs.user_data_path("sukashi", appauthor=False) / "spool"
+
+
+def strangers(environment: Iterable[str]) -> dict[str, str | None]:
+    """Return the variables that look like settings and are none, each with the nearest that is one.
+
+    Parameters
+    ----------
+    environment : iterable of str
+        Names of variables; upper and lower case are the same here.
+    """
+    ours = {name.upper() for name in Settings.model_fields}
+    found: dict[str, str | None] = {}
+    for each in sorted(environment):
+        name = each.upper().removeprefix(PREFIX)
+        if name != each.upper() and name not in ours | _ELSEWHERE:
+            near = get_close_matches(name, ours, 1)
+            found[each] = PREFIX + near[0] if near else None
+    return found
 
 
 def table() -> list[tuple[str, str, str]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from server.auth import Caller
+from server.deciding import decided_anew, no_sighting
 from server.problems import Problem
 from server.rendering import page
 from server.verdict import sighting_values
@@ -19,6 +21,7 @@ __all__ = ["Row", "known", "router", "rows", "stranger"]
 
 router = APIRouter(include_in_schema=False)
 _PAGE = 50  # rows
+_AGAIN = {"same", "changed"}
 _VERDICTS = ("detected", "indicated", "not-found", "inconclusive")
 
 
@@ -108,22 +111,42 @@ def sightings(request: Request, verdict: str = "", after: str = "") -> Response:
 
 
 @router.get("/sightings/{sighting_id}")
-def sighting(request: Request, sighting_id: str) -> Response:
-    """Show what was told of one file."""
+def sighting(request: Request, sighting_id: str, again: str = "") -> Response:
+    """Show what was told of one file; `again` is what a recheck of just now came to."""
     if turned := _turned_away(request):
         return turned
     found = request.app.state.sightings.get(sighting_id)
     if found is None:
-        raise Problem("not-found", "There is no such sighting.")
-    return page(request, "sighting.html", here="sightings", **sighting_values(found))
+        raise no_sighting()
+    values = sighting_values(found, again=again if again in _AGAIN else None)
+    return page(request, "sighting.html", here="sightings", **values)
 
 
-def _turned_away(request: Request) -> Response | None:
-    """Return where somebody is sent who may not read works, or None."""
+@router.post("/sightings/{sighting_id}/recheck")
+def recheck(request: Request, sighting_id: str, csrf: Annotated[str, Form()] = "") -> Response:
+    """Decide anew on one file by the evidence that was kept of it."""
+    if turned := _turned_away(request, "works:write"):
+        return turned
+    state = request.app.state
+    state.auth.check_csrf(request, csrf)
+    state.limiter.charge(request, known(request))
+    before = state.sightings.get(sighting_id)
+    (item,) = decided_anew(state, [(sighting_id, before)])
+    if item["problem"] is not None:
+        response: Response = state.problem_page(request, item["problem"])
+        response.status_code = item["problem"]["status"]
+        return response
+    same = before.verdict == item["now"] and list(before.works) == item["works"]
+    told = urlencode({"again": "same" if same else "changed"})
+    return RedirectResponse(f"/sightings/{sighting_id}?{told}", 303)
+
+
+def _turned_away(request: Request, scope: str = "works:read") -> Response | None:
+    """Return where somebody is sent who may not do what `scope` stands for, or None."""
     caller = known(request)
-    if caller.may("works:read"):
+    if caller.may(scope):
         return None
     if caller.known:
-        raise Problem("forbidden", "This token lacks the scope works:read.")
-    target = urlencode({"next": request.url.path})
+        raise Problem("forbidden", f"This token lacks the scope {scope}.")
+    target = urlencode({"next": request.url.path.removesuffix("/recheck")})
     return RedirectResponse(f"/sign-in?{target}", 303)

@@ -41,8 +41,15 @@ def verdict_values(answer: dict[str, Any], kind: str, *, name: str = "") -> dict
     }
 
 
-def sighting_values(sighting: Sighting) -> dict[str, Any]:
-    """Return what the template needs of a file that was seen, of which only the row is kept."""
+def sighting_values(sighting: Sighting, *, again: str | None = None) -> dict[str, Any]:
+    """Return what the template needs of a file that was seen, of which only the row is kept.
+
+    Parameters
+    ----------
+    sighting : Sighting
+    again : str, optional
+        ``same`` or ``changed``: what a recheck of just now came to.
+    """
     examined = {
         "sha256": sighting.sha256,
         "bytes": None,
@@ -51,4 +58,4 @@ def sighting_values(sighting: Sighting) -> dict[str, Any]:
         "frames": sighting.record.get("frames"),
     }
     answer = {**sighting.record, "examined": examined, "sighting": sighting.id}
-    return {**verdict_values(answer, sighting.kind), "sighting": sighting}
+    return {**verdict_values(answer, sighting.kind), "sighting": sighting, "again": again}

@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 
 from server.drawing import overlay_png
+from server.secrecy import hide_memory
 from server.wire import Wire
 from watermark.allocator import keep_freed_memory
 from watermark.clip_identification import Seen, identify_clip
@@ -250,6 +251,7 @@ class _Clock:
 
 def main() -> None:
     """Serve the engine at the other end of the descriptor that is named."""
+    hide_memory()
     wire = Wire(Connection(int(sys.argv[1])))
     os.nice(int(sys.argv[2]))
     keep_freed_memory()

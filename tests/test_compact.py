@@ -74,6 +74,22 @@ def test_any_picture_fits_and_keeps_what_is_said_of_it(shape):
     assert np.array_equal(again.weight, observation.weight)
 
 
+def test_the_room_is_filled_after_a_few_tries(marked, monkeypatch):
+    """Each try costs as much as a good part of the rest, and the service packs every picture."""
+    tries = []
+    real = compact._closed
+    monkeypatch.setattr(compact, "_closed", lambda *given: tries.append(1) or real(*given))
+    for each in (*marked, *(cv2.resize(each, None, fx=0.5, fy=0.5) for each in marked)):
+        for pixels in (each, each[:, : each.shape[0]], jpeg(each, 40)):
+            tries.clear()
+            assert 0.97 * LARGEST <= len(pack(observe([pixels]))) <= LARGEST
+            assert len(tries) <= 3
+
+
+def jpeg(pixels, quality):
+    return cv2.imdecode(cv2.imencode(".jpg", pixels, [1, quality])[1], cv2.IMREAD_COLOR)
+
+
 @pytest.mark.parametrize("scale", [1e-20, 1.0, 1e12])
 def test_its_unit_does_not_matter(scale):
     observation = noise(256, 300)

@@ -84,7 +84,7 @@ def test_every_message_is_said_somewhere_and_everything_said_is_a_message():
     assert said <= known
     quoted = set(re.findall(r"[\"']([a-z0-9_.-]+)[\"']", source))
     together = ("word", "permission", "job", "error", "kind", "kept", "by", "sure.coarse")
-    together += ("after.not-found", *VERDICTS)
+    together += ("after.not-found", "recheck", *VERDICTS)
     left = {
         name
         for name in known - quoted
@@ -301,7 +301,7 @@ def test_strangers_are_sent_to_sign_in_and_back(stranger, path):
 
 def test_a_token_that_may_only_detect_sees_no_works(service, site):
     with person(site, follow_redirects=True) as client:
-        home = client.get("/sign-in", params={"token": service.secrets["detect"]})
+        home = client.post("/sign-in", data={"token": service.secrets["detect"]})
         assert "/works" not in home.text
         assert client.get("/works").status_code == 403
 
@@ -312,6 +312,16 @@ def test_a_session_is_a_locked_cookie(stranger):
     assert {"httponly", "samesite=strict"} <= set(cookie.lower().split("; "))
     assert RUN_TOKEN not in cookie
     assert answer.headers["location"] == "/"
+
+
+def test_a_link_signs_in_with_the_token_of_this_run_and_no_other(service, stranger):
+    for secret in (service.secrets["admin"], "sukashi_run_" + "y" * 43, "x"):
+        answer = stranger.get("/sign-in", params={"token": secret})
+        assert answer.status_code == 401
+        assert "set-cookie" not in answer.headers
+        assert "token of this run" in answer.text
+        assert f"token={secret}" not in answer.text
+    assert stranger.post("/sign-in", data={"token": service.secrets["admin"]}).status_code == 303
 
 
 @pytest.mark.parametrize("target", ["//evil.example", "https://evil.example", "/\\evil", "/\n/x"])
@@ -336,6 +346,8 @@ def test_a_form_of_another_session_is_refused_and_its_file_kept_nowhere(service,
     for token in ("", "x", csrf(stranger)):
         answer = staff.post("/", files=files, data={"csrf": token})
         assert answer.status_code == 403
+        assert "This form cannot be used any more" in answer.text
+        assert "Your token does not allow" not in answer.text
     assert service.spooled() == before
     assert staff.post("/", files=files, data={"csrf": csrf(staff)}).status_code == 200
 
@@ -397,12 +409,14 @@ def test_lists_go_on_where_they_ended(service, staff, monkeypatch):
     from server import staff as pages
 
     monkeypatch.setattr(pages, "_PAGE", 2)
-    first = staff.get("/works").text
-    more = re.search(r'href="(/works\?find=&amp;after=[^"]+)"', first)[1].replace("&amp;", "&")
-    second = staff.get(more).text
-    shown = [set(re.findall(r'href="/works/(w-[^"]+)"', each)) for each in (first, second)]
-    assert not shown[0] & shown[1]
-    assert {work.id for work in service.studio.works} <= shown[0] | shown[1]
+    shown, more = [], "/works"
+    while more:
+        page = staff.get(more).text
+        shown += re.findall(r'href="/works/(w-[^"]+)"', page)
+        found = re.search(r'href="(/works\?find=&amp;after=[^"&]+)"', page)
+        more = found and found[1].replace("&amp;", "&")
+    assert len(shown) == len(set(shown)) > 2
+    assert {work.id for work in service.studio.works} <= set(shown)
 
 
 def test_an_unknown_language_or_theme_is_not_repeated(stranger):

@@ -19,9 +19,9 @@ import studio
 
 from server import queueing
 from server.answers import Answers
+from server.companion import dumped, loaded
 from server.engine import Engine
 from server.queueing import Queue, Taker
-from server.serving import dumped, loaded
 from server.settings import Settings
 from server.spool import Spool
 from watermark.jobs import Jobs
@@ -62,7 +62,7 @@ class Place:
             self.jobs,
             engine,
             spool=self.spool,
-            answers=Answers(self.sightings, settings),
+            answers=Answers(registry, settings),
             settings=settings,
             queue=self.queue,
         )
@@ -185,6 +185,37 @@ def test_a_cancelled_job_stops_at_its_next_progress(place, film, engine):
     assert now.result is None
     assert not place.uploads()
     assert engine.pids() == pids, "the worker was not ended for it"
+
+
+def test_a_job_that_is_cancelled_in_the_last_moment_leaves_no_sighting(place, film, monkeypatch):
+    job = place.add(film, all=False)
+    seen = len(place.sightings.list())
+    finish = place.taker._answers.finish
+
+    def cancelled_meanwhile(*given, **named):
+        answer = finish(*given, **named)
+        assert len(place.sightings.list()) == seen + 1
+        place.jobs.cancel(job.id)
+        return answer
+
+    monkeypatch.setattr(place.taker._answers, "finish", cancelled_meanwhile)
+    place.taker.take(job.id)
+    now = place.jobs.get(job.id)
+    assert (now.state, now.result) == ("cancelled", None)
+    assert len(place.sightings.list()) == seen
+    assert not place.uploads()
+
+
+def test_a_result_is_kept_no_longer_than_sightings_are(place, film, monkeypatch):
+    job = place.add(film, all=False)
+    place.taker.take(job.id)
+    place.taker.tidy()
+    assert place.jobs.get(job.id).state == "done"
+    brief = place.taker._settings.model_copy(update={"keep_days": 1e-9})
+    monkeypatch.setattr(place.taker, "_settings", brief)
+    time.sleep(0.01)
+    place.taker.tidy()
+    assert place.jobs.get(job.id) is None
 
 
 def test_a_job_is_put_back_when_its_worker_leaves(place, film):

@@ -3,16 +3,20 @@
 import json
 import logging
 import re
+from pathlib import Path
 
+import httpx
 import pytest
-from service import logged, served
+from service import Queue, logged, served
 
+from server.app import create_app
 from server.engine import Broken, Cancelled
 from server.logs import _Lines
 from server.problems import problem_from, problem_of
-from server.settings import PREFIX, Settings, table
-from server.spool import Upload
+from server.settings import PREFIX, Settings, strangers, table
+from server.spool import Spool, Upload
 from watermark.errors import MediaTooLarge, RegistryBusy, UnknownWork, UnreadableMedia
+from watermark.registry import open_registry
 
 FAST = {"search": "fast"}
 
@@ -47,6 +51,37 @@ def test_without_a_worker_or_a_registry_it_is_not_ready(service):
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
         assert client.get("/healthz").is_success
+
+
+def test_a_registry_or_spool_that_vanishes_is_noticed(service, tmp_path):
+    folder = tmp_path / "spool"
+    file = tmp_path / "registry.sqlite"
+    with open_registry(file) as registry:
+        settings = Settings(**(service.settings | {"registry": str(file), "spool": folder}))
+        spool = Spool(folder)
+        app = create_app(registry, service.engine, settings, spool=spool, queue=Queue())
+        with served(app) as address, httpx.Client(base_url=address) as client:
+
+            def told():
+                answer = client.get("/readyz")
+                assert (answer.status_code == 200) == ("detail" not in answer.json())
+                return answer.json().get("detail", "ready")
+
+            assert told() == "ready"
+            folder.rename(tmp_path / "away")
+            assert "folder for uploads" in told()
+            (tmp_path / "away").rename(folder)
+            assert told() == "ready"
+            file.rename(tmp_path / "gone.sqlite")
+            assert "registry's file is gone" in told()
+            assert client.get("/healthz").is_success
+            file.write_bytes(b"")
+            assert "another file" in told()
+            file.unlink()
+            (tmp_path / "gone.sqlite").rename(file)
+            assert told() == "ready"
+            with open_registry(file) as other:
+                other.database._engine.dispose()
 
 
 def test_what_happened_is_counted(service, clients):
@@ -97,7 +132,8 @@ def test_the_log_tells_of_a_request_and_no_secret_of_it(service, clients):
     with logged() as records, clients("detect") as known:
         secret = known.headers["authorization"].partition(" ")[2]
         files = {"file": ("holiday-in-rome.png", service.marked)}
-        answer = known.post("/v1/detect?search=fast&token=hidden", files=files)
+        answer = known.post("/v1/detect?search=fast", files=files)
+        known.post("/v1/detect?search=fast&token=hidden", files=files)
         known.get("/sightings/%0Ax?token=hidden", headers={"X-Odd": "hidden"})
     lines = [_Lines().format(record) for record in records if record.name.startswith("sukashi")]
     told = [json.loads(line) for line in lines]
@@ -117,8 +153,6 @@ def test_a_fault_of_ours_is_noted_and_not_shown(service):
     app.state.engine = None
     app.add_api_route("/broken", broken)
     with served(app) as address, logged() as records:
-        import httpx
-
         answer = httpx.get(f"{address}/broken")
     assert answer.status_code == 500
     told = answer.json()
@@ -212,8 +246,34 @@ def test_every_setting_is_in_the_table_and_read_from_the_environment(monkeypatch
         {"trusted_proxies": "10.0.0.0/99"},
         {"anonymous": "all"},
         {"colour": 1},
+        {"queue": "http://x"},
+        {"queue": "redis://:sesame/x@host"},
+        {"queue": "file.sqlite"},
+        {"keep_days": 0},
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+    with pytest.raises(ValueError, match=next(iter(wrong))) as told:
         Settings(**wrong)
+    assert all("sesame" not in each["msg"] for each in told.value.errors())
+
+
+@pytest.mark.parametrize("queue", [None, "redis://host", "rediss://:word@host:6380/1"])
+def test_a_queue_is_a_redis_server_or_none(queue):
+    assert Settings(queue=queue).queue == queue
+
+
+def test_variables_that_are_read_nowhere_are_told_with_the_nearest_that_is():
+    found = strangers(["SUKASHI_PORTS", "sukashi_host", "SUKASHI_ZZZZZZ", "HOME", "SUKASHI_KEY"])
+    assert found == {"SUKASHI_PORTS": "SUKASHI_PORT", "SUKASHI_ZZZZZZ": None}
+
+
+def test_every_variable_that_the_project_reads_is_known():
+    root = Path(__file__).parent.parent
+    folders = ("bench", "cli", "deploy", "server", "watermark", "tests")
+    files = [path for each in folders for path in (root / each).rglob("*.*") if path.is_file()]
+    text = "".join(path.read_text(errors="replace") for path in files if path.suffix != ".pyc")
+    read = set(re.findall(r"\b(?:environ(?:\.get)?|getenv)[(\[]\"(SUKASHI_[A-Z_]+)", text))
+    read |= set(re.findall(r"\$\{(SUKASHI_[A-Z_]+)", text))
+    assert {"SUKASHI_PEERS", "SUKASHI_CHROMIUM", "SUKASHI_KEY"} <= read
+    assert strangers(read) == {}

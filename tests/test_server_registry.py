@@ -87,7 +87,7 @@ def test_a_title_is_no_id(admin):
     added(admin, title="w-title")
     for answer in (
         admin.get("/v1/works/w-title"),
-        admin.patch("/v1/works/w-title", json={"url": "x"}),
+        admin.patch("/v1/works/w-title", json={"url": "https://x"}),
         admin.get("/v1/works", params={"after": "w-title"}),
     ):
         assert answer.status_code == 404
@@ -171,7 +171,6 @@ def test_a_lookup_is_bounded(stranger):
     for count, status in ((256, 200), (257, 422), (0, 422)):
         body = {"queries": [{"mark": "0" * 12}] * count}
         assert stranger.post("/v1/permissions/lookup", json=body).status_code == status
-    assert stranger.get("/v1/permissions").json() == {"results": []}
 
 
 def test_sightings_are_listed_newest_first_and_paged(service, clients, admin):

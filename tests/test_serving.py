@@ -1,11 +1,13 @@
 """The service as a person starts it: real processes, from the command line to the last answer."""
 
 import importlib
+import os
 import re
 import signal
 import socket
 import subprocess
 import time
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -21,6 +23,7 @@ from cli.main import sukashi
 from server.serving import _Server, bound
 from server.settings import Settings, table
 
+TOLD = re.compile(r"^sukashi_(\w+?)(?:_total)?(?:\{.*\})? ([0-9.]+)$", re.MULTILINE)
 LINK = re.compile(r"(http://\S+)/sign-in\?token=(\S+)")
 
 
@@ -56,8 +59,19 @@ def test_what_cannot_be_used_is_told_in_one_line(house, tmp_path, monkeypatch):
     monkeypatch.setenv("SUKASHI_RATE_TOKEN", "often")
     assert "SUKASHI_RATE_TOKEN: " in refused(*words)
     monkeypatch.delenv("SUKASHI_RATE_TOKEN")
+    monkeypatch.setenv("SUKASHI_QUEUE", "http://x")
+    assert "SUKASHI_QUEUE: " in refused(*words)
+    monkeypatch.delenv("SUKASHI_QUEUE")
     monkeypatch.setenv("SUKASHI_SPOOL", str(tmp_path / "file" / "spool"))
     assert "SUKASHI_SPOOL" in refused(*words)
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_misspelt_setting_is_told_with_the_nearest(house, monkeypatch, command):
+    monkeypatch.setenv("SUKASHI_ANONYMUS", "none")
+    line = refused(command, "--key", house.key)
+    assert "SUKASHI_ANONYMUS: there is no such setting" in line
+    assert "SUKASHI_ANONYMOUS?" in line
 
 
 def test_a_port_that_is_taken_is_told(house):
@@ -98,7 +112,9 @@ def served(house, *words):
     log = house.folder / "log"
     with log.open("wb") as file:
         process = house.start(
-            *("serve", "--key", house.key, "--port", 0, *words), stderr=file, start_new_session=True
+            *("serve", "--key", house.key, "--port", 0, "--sign-in-link", *words),
+            stderr=file,
+            start_new_session=True,
         )
     try:
         lines = []
@@ -166,6 +182,60 @@ def test_what_was_taken_is_finished_and_nothing_is_left(house, words):
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{address}/healthz")
     assert not [each for each in (house.folder / "spool").iterdir() if len(each.stem) == 32]
+
+
+def test_a_link_that_signs_in_is_printed_to_a_terminal_or_where_it_is_asked_for(house, monkeypatch):
+    def serving(settings, listening, *, run_token, on_ready, **_):
+        tokens.append(run_token)
+        on_ready()
+
+    tokens = []
+    monkeypatch.setattr("server.serving.serve", serving)
+    words = ["serve", "--key", str(house.key), "--port", "0"]
+    kept = CliRunner().invoke(sukashi, words)
+    assert kept.exit_code == 0, kept.output
+    assert tokens[-1] not in kept.output
+    assert "sukashi token new" in kept.output
+    assert "Serving on  http://127.0.0.1:" in kept.output
+    asked = CliRunner().invoke(sukashi, [*words, "--sign-in-link"])
+    assert LINK.search(asked.output)[2] == tokens[-1]
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w") as terminal, os.fdopen(ours, "rb", buffering=0) as shown:
+        monkeypatch.setattr("cli.serve.sys.stdout", terminal)
+        sukashi.main(words, standalone_mode=False)
+        told = b""
+        while b"Ctrl-C" not in told:  # it comes in pieces
+            told += shown.read(1 << 16)
+    assert LINK.search(told.decode())[2] == tokens[-1]
+
+
+@pytest.mark.slow
+def test_several_processes_are_ready_when_they_say_so_and_count_as_one(house):
+    with served(house, "--processes", 2, "--workers", 1) as (process, address, headers):
+        told = counts(address)
+        assert (told["workers"], told["places"]) == (2, 34)
+        for _ in range(8):  # each on a connection of its own
+            assert send(address, headers, house.marked / "a 1.png").status_code == 200
+        for _ in range(4):
+            assert counts(address)["verdicts"] == 8
+        (folder,) = {
+            value.partition("=")[2]
+            for pid in children(process.pid)
+            for value in Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+            if value.startswith("PROMETHEUS_MULTIPROC_DIR=")
+        }
+        assert Path(folder).stat().st_mode & 0o777 == 0o700
+        process.terminate()
+        assert process.wait(60) == 0
+        assert not Path(folder).exists()
+
+
+def counts(address):
+    """Return the sum of each count over its labels."""
+    found = Counter()
+    for name, value in TOLD.findall(httpx.get(f"{address}/metrics").text):
+        found[name] += float(value)
+    return found
 
 
 @pytest.mark.timeout(30)

@@ -54,6 +54,11 @@ _LOUDER = 3  # classes of loudness to a factor of 2
 _CLASSES = 64
 _FULL, _AIM = 0.97, 0.985  # of the room: full enough, and what is aimed at
 _TRIES, _MOST_TRIES = 6, 60  # at a step that fills the room; until one fits at all
+# The first step is guessed by how many cosines there are: in octaves of what is usually their
+# deviation, by octaves of cosines to a byte of room, and nothing beyond the last.  An octave of the
+# step is about a bit of most cosines.
+_RISE, _FROM, _UTMOST = 1.5, 1.93, 2.5
+_SHORTER = 0.8
 
 
 class _Places(NamedTuple):
@@ -87,9 +92,10 @@ def pack(observation: Observation) -> bytes:
     if canvas.size > _MOST:
         raise EvidenceError(f"a canvas of {canvas.size:,} pixels is too large to be kept")
     places = _places(*canvas.shape)
-    waves = scipy.fft.dctn(canvas, norm="ortho").ravel()[places.flat] / places.steps
+    waves = scipy.fft.dctn(canvas, norm="ortho").ravel().take(places.flat)
+    waves /= places.steps
     loud = _loudness(np.abs(waves), places.starts)
-    waves = waves[_order(loud, places.starts)]
+    waves = waves.take(_order(loud, places.starts))
     header = {
         "shape": canvas.shape,
         "extent": observation.extent,
@@ -182,22 +188,31 @@ def _fitted(header: dict[str, Any], waves: NDArray[np.float32]) -> bytes:
     if deviation == 0:
         return _closed(header | {"step": 1.0}, magnitudes, signs)
     finest = _FINEST * deviation
-    too_fine, fits, best = finest / 2, math.inf, b""
-    step = max(finest, deviation * 2.0 ** (1.7 - 6.0 * LARGEST / len(waves)))
+    best = b""
+    # Octaves of the step and shares of the room: of the coarsest that is too fine, and what fits.
+    fine: tuple[float, float] | None = None
+    fits: tuple[float, float] | None = None
+    many = len(waves) / LARGEST
+    octave = math.log2(deviation) + min(_UTMOST, _RISE * (math.log2(many) - _FROM))
+    slope = _SHORTER * min(many, 8.0) / 8
     for tried in range(_MOST_TRIES):
+        step = max(finest, 2.0**octave)
         blob = _closed(header | {"step": float(np.float32(step))}, magnitudes, signs)
-        if len(blob) <= LARGEST:
-            best, fits = blob, step
-            if step <= finest or len(blob) >= _FULL * LARGEST or tried >= _TRIES:
+        share = len(blob) / LARGEST
+        if share <= 1:
+            best, fits = blob, (math.log2(step), share)
+            if step <= finest or share >= _FULL or tried >= _TRIES:
                 break
         else:
-            too_fine = step
-        # An octave of the step is a bit of each cosine that is louder than it, about.
-        loud = max(1, int((magnitudes > step).sum()))
-        bits = 8 * (len(blob) - _AIM * LARGEST)
-        step = max(finest, step * 2.0 ** float(np.clip(bits / (1.5 * loud), -1, 2)))
-        if not too_fine < step < fits:
-            step = math.sqrt(too_fine * fits) if fits < math.inf else 2 * too_fine
+            fine = math.log2(step), share
+        if fine is not None and fits is not None:
+            # Nearly a straight line, on which lies what is aimed at.
+            along = (fine[1] - _AIM) / (fine[1] - fits[1])
+            octave = fine[0] + along * (fits[0] - fine[0])
+        elif tried >= _TRIES:
+            octave += 1
+        else:
+            octave = math.log2(step) + float(np.clip((share - _AIM) / slope, -1, 2))
     return best
 
 

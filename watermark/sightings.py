@@ -21,9 +21,9 @@ from watermark.ids import earliest_id, parse_time, timed_id
 from watermark.registry import Registry
 from watermark.sighting import KINDS, Sighting, named_in
 
-__all__ = ["Sighting", "Sightings"]
+__all__ = ["EVIDENCE", "LOOKS", "SIGHTED", "SIGHTINGS", "Sighting", "Sightings"]
 
-_SIGHTINGS = sa.table(
+SIGHTINGS = sa.table(
     "sightings",
     *(sa.column(name, sa.Text) for name in ("id", "at", "sha256", "kind")),
     *(sa.column(name, sa.BigInteger) for name in ("width", "height")),
@@ -32,17 +32,17 @@ _SIGHTINGS = sa.table(
     *(sa.column(name, sa.Text) for name in ("marks", "works", "record", "caller")),
     sa.column("looks", sa.BigInteger),
 )
-_SIGHTED = sa.table("sighted", *(sa.column(name, sa.Text) for name in ("work_id", "sighting_id")))
-_EVIDENCE = sa.table(
+SIGHTED = sa.table("sighted", *(sa.column(name, sa.Text) for name in ("work_id", "sighting_id")))
+EVIDENCE = sa.table(
     "evidence", sa.column("sighting_id", sa.Text), sa.column("blob", sa.LargeBinary)
 )
-_LOOKS = sa.table(
+LOOKS = sa.table(
     "looks",
     sa.column("sighting_id", sa.Text),
     sa.column("look", sa.BigInteger),
     *(sa.column(name, sa.Text) for name in ("record", "replaced_at")),
 )
-_KEPT = sa.exists().where(_EVIDENCE.c.sighting_id == _SIGHTINGS.c.id).label("kept")
+_KEPT = sa.exists().where(EVIDENCE.c.sighting_id == SIGHTINGS.c.id).label("kept")
 _CHUNK = 1000  # hashes looked up by one query
 _PAGE = 100  # blobs of 40 KB in memory at a time
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -100,16 +100,16 @@ class Sightings:
             **_told(sighting),
         }
         with self._database.writing(alone=False) as connection:
-            connection.execute(sa.insert(_SIGHTINGS).values(**values))
+            connection.execute(sa.insert(SIGHTINGS).values(**values))
             _link(connection, sighting)
             if evidence is not None:
                 row = {"sighting_id": sighting.id, "blob": evidence}
-                connection.execute(sa.insert(_EVIDENCE).values(**row))
+                connection.execute(sa.insert(EVIDENCE).values(**row))
         return sighting
 
     def get(self, sighting_id: str) -> Sighting | None:
         """Return the sighting with this id, if there is one."""
-        query = sa.select(_SIGHTINGS, _KEPT).where(_SIGHTINGS.c.id == sighting_id)
+        query = sa.select(SIGHTINGS, _KEPT).where(SIGHTINGS.c.id == sighting_id)
         with self._database.reading() as connection:
             row = connection.execute(query).first()
         return _to_sighting(row) if row else None
@@ -137,16 +137,16 @@ class Sightings:
         limit : int
             How many at most.
         """
-        query = sa.select(_SIGHTINGS, _KEPT).limit(limit)
-        position = _SIGHTINGS.c.id
+        query = sa.select(SIGHTINGS, _KEPT).limit(limit)
+        position = SIGHTINGS.c.id
         if work is not None:
-            position = _SIGHTED.c.sighting_id  # the same id, in the order of this index
-            query = query.join_from(_SIGHTED, _SIGHTINGS, position == _SIGHTINGS.c.id)
-            query = query.where(_SIGHTED.c.work_id == work)
+            position = SIGHTED.c.sighting_id  # the same id, in the order of this index
+            query = query.join_from(SIGHTED, SIGHTINGS, position == SIGHTINGS.c.id)
+            query = query.where(SIGHTED.c.work_id == work)
         if sha256 is not None:
-            query = query.where(_SIGHTINGS.c.sha256 == sha256)
+            query = query.where(SIGHTINGS.c.sha256 == sha256)
         if verdict is not None:
-            query = query.where(_SIGHTINGS.c.verdict == verdict)
+            query = query.where(SIGHTINGS.c.verdict == verdict)
         if since is not None:
             began = parse_time(since) if isinstance(since, str) else since
             query = query.where(position >= earliest_id("s-", began))
@@ -158,17 +158,17 @@ class Sightings:
 
     def evidence(self, sighting_id: str) -> bytes | None:
         """Return the evidence of a sighting, if it was kept."""
-        query = sa.select(_EVIDENCE.c.blob).where(_EVIDENCE.c.sighting_id == sighting_id)
+        query = sa.select(EVIDENCE.c.blob).where(EVIDENCE.c.sighting_id == sighting_id)
         with self._database.reading() as connection:
             return connection.scalar(query)
 
     def with_evidence(self, *, after: str | None = None) -> Iterator[tuple[Sighting, bytes]]:
         """Iterate over all sightings whose evidence was kept, newest first, from behind `after`."""
-        query = sa.select(_SIGHTINGS, sa.true().label("kept"), _EVIDENCE.c.blob)
-        query = query.join_from(_SIGHTINGS, _EVIDENCE, _EVIDENCE.c.sighting_id == _SIGHTINGS.c.id)
-        query = query.order_by(_SIGHTINGS.c.id.desc()).limit(_PAGE)
+        query = sa.select(SIGHTINGS, sa.true().label("kept"), EVIDENCE.c.blob)
+        query = query.join_from(SIGHTINGS, EVIDENCE, EVIDENCE.c.sighting_id == SIGHTINGS.c.id)
+        query = query.order_by(SIGHTINGS.c.id.desc()).limit(_PAGE)
         while True:
-            page = query if after is None else query.where(_SIGHTINGS.c.id < after)
+            page = query if after is None else query.where(SIGHTINGS.c.id < after)
             with self._database.reading() as connection:
                 found = connection.execute(page).all()
             yield from ((_to_sighting(row), row.blob) for row in found)
@@ -195,9 +195,9 @@ class Sightings:
             As it is now; None if there is none, or if another recheck came first, since a look
             that was paid for as the second may not count as the third.
         """
-        query = sa.select(_SIGHTINGS, _KEPT).where(_SIGHTINGS.c.id == sighting_id)
+        query = sa.select(SIGHTINGS, _KEPT).where(SIGHTINGS.c.id == sighting_id)
         with self._database.writing(alone=False) as connection:
-            row = connection.execute(query.with_for_update(of=_SIGHTINGS)).first()
+            row = connection.execute(query.with_for_update(of=SIGHTINGS)).first()
             if row is None or row.looks != look - 1:
                 return None
             marks, works = named_in(record)
@@ -211,23 +211,23 @@ class Sightings:
                 looks=look,
             )
             connection.execute(
-                sa.insert(_LOOKS).values(
+                sa.insert(LOOKS).values(
                     sighting_id=sighting_id, look=row.looks, record=row.record, replaced_at=now()
                 )
             )
-            this = _SIGHTINGS.c.id == sighting_id
+            this = SIGHTINGS.c.id == sighting_id
             connection.execute(
-                sa.update(_SIGHTINGS).where(this).values(**_told(sighting), looks=look)
+                sa.update(SIGHTINGS).where(this).values(**_told(sighting), looks=look)
             )
-            connection.execute(sa.delete(_SIGHTED).where(_SIGHTED.c.sighting_id == sighting_id))
+            connection.execute(sa.delete(SIGHTED).where(SIGHTED.c.sighting_id == sighting_id))
             _link(connection, sighting)
         return sighting
 
     def history(self, sighting_id: str) -> tuple[dict[str, Any], ...]:
         """Return what earlier looks had told, first look first."""
-        query = sa.select(_LOOKS.c.record).where(_LOOKS.c.sighting_id == sighting_id)
+        query = sa.select(LOOKS.c.record).where(LOOKS.c.sighting_id == sighting_id)
         with self._database.reading() as connection:
-            found = connection.scalars(query.order_by(_LOOKS.c.look))
+            found = connection.scalars(query.order_by(LOOKS.c.look))
             return tuple(json.loads(record) for record in found)
 
     def latest(self, sha256s: Iterable[str]) -> dict[str, Sighting]:
@@ -237,14 +237,14 @@ class Sightings:
         nothing does not undo a thorough one that did.
         """
         wanted = list(dict.fromkeys(sha256s))
-        named = sa.func.max(sa.case((_SIGHTINGS.c.works != "[]", _SIGHTINGS.c.id)))
-        best = sa.func.coalesce(named, sa.func.max(_SIGHTINGS.c.id))
+        named = sa.func.max(sa.case((SIGHTINGS.c.works != "[]", SIGHTINGS.c.id)))
+        best = sa.func.coalesce(named, sa.func.max(SIGHTINGS.c.id))
         answer: dict[str, Sighting] = {}
         with self._database.reading() as connection:
             for start in range(0, len(wanted), _CHUNK):
-                chosen = _SIGHTINGS.c.sha256.in_(wanted[start : start + _CHUNK])
-                ids = sa.select(best).where(chosen).group_by(_SIGHTINGS.c.sha256)
-                query = sa.select(_SIGHTINGS, _KEPT).where(_SIGHTINGS.c.id.in_(ids))
+                chosen = SIGHTINGS.c.sha256.in_(wanted[start : start + _CHUNK])
+                ids = sa.select(best).where(chosen).group_by(SIGHTINGS.c.sha256)
+                query = sa.select(SIGHTINGS, _KEPT).where(SIGHTINGS.c.id.in_(ids))
                 for row in connection.execute(query):
                     answer[row.sha256] = _to_sighting(row)
         return answer
@@ -264,7 +264,7 @@ def _told(sighting: Sighting) -> dict[str, Any]:
 def _link(connection: sa.Connection, sighting: Sighting) -> None:
     rows = [{"work_id": work, "sighting_id": sighting.id} for work in sighting.works]
     if rows:
-        connection.execute(sa.insert(_SIGHTED), rows)
+        connection.execute(sa.insert(SIGHTED), rows)
 
 
 def _to_sighting(row: Any) -> Sighting:

@@ -89,6 +89,7 @@ def serving(
     ours |= {f"SUKASHI_{name.upper()}": value for name, value in settings.items()}
     code = "from cli.main import main; main()"
     words = ["serve", "--key", key, "--registry", registry, "--port", 0, "--workers", workers]
+    words.append("--sign-in-link")
     log = folder / "log"
     with log.open("wb") as errors:
         process = subprocess.Popen(

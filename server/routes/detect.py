@@ -13,18 +13,24 @@ from server.problems import documented
 from server.routes.jobs import job_row
 from server.schemas import Batch, CoarseDetection, Detection, JobStatus
 from server.settings import BATCH
+from server.strict import StrictRoute
 from watermark.jobs import Job
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1/detect", tags=["detect"])
+router = APIRouter(prefix="/v1/detect", tags=["detect"], route_class=StrictRoute)
 _ERRORS = documented(400, 401, 403, 408, 413, 415, 422, 429, 503)
 _FILE = {"type": "string", "format": "binary"}
 _RAW = {"schema": _FILE}
 
 
 def _form(file: dict[str, Any]) -> dict[str, Any]:
-    schema = {"type": "object", "required": ["file"], "properties": {"file": file}}
+    schema = {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": file},
+        "additionalProperties": False,
+    }
     return {"schema": schema, "encoding": {"file": {"contentType": "image/*, video/*"}}}
 
 

@@ -11,11 +11,12 @@ from server.answers import coarse
 from server.auth import Caller, asking
 from server.problems import Problem, documented
 from server.schemas import JobStatus
+from server.strict import StrictRoute
 from watermark.jobs import Job
 
 __all__ = ["cancel_job", "job_row", "router"]
 
-router = APIRouter(prefix="/v1/jobs", tags=["detect"])
+router = APIRouter(prefix="/v1/jobs", tags=["detect"], route_class=StrictRoute)
 JobId = Annotated[str, Path(pattern=r"^j-[0-9a-z]{1,40}$")]
 # Asking how far it is costs nothing; its id cannot be guessed.
 Asking = Annotated[Caller, Depends(asking("detect", cost=0))]

@@ -10,8 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
 from server.documentation import docs_page
-from server.problems import Problem, documented, problem_from
-from watermark.errors import RegistryError
+from server.problems import Problem, documented
 
 __all__ = ["router"]
 
@@ -63,14 +62,11 @@ def healthz() -> Health:
 
 @router.get("/readyz", summary="Can it detect", responses=documented(503))
 def readyz(request: Request) -> Readiness:
-    """Say that workers are there and the registry can be asked."""
+    """Say that workers are there, the registry can be asked, and uploads can be received."""
     state = request.app.state
     if not state.engine.ready():
         raise Problem.wait("busy", "No worker is ready.", 5)
-    try:
-        state.registry.revision()
-    except RegistryError as error:
-        raise problem_from(error) from error
+    state.grounds.check()
     now = state.engine.state()
     return Readiness(
         status="ok",

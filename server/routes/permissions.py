@@ -20,13 +20,14 @@ from server.auth import Caller, asking
 from server.problems import Problem, documented
 from server.routes.works import known_work
 from server.schemas import LOOKUPS, Lookup, MarkNumber, Permissions, Query, Sha256, WorkId
+from server.strict import StrictRoute
 from watermark.registry import Registry
 from watermark.sightings import Sightings
 from watermark.work import Work, parse_mark
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1/permissions", tags=["permissions"])
+router = APIRouter(prefix="/v1/permissions", tags=["permissions"], route_class=StrictRoute)
 Asking = Annotated[Caller, Depends(asking("detect"))]
 Known = Annotated[str, Header(alias="If-None-Match", description="ETag of an earlier answer.")]
 _MAX_AGE = 60  # seconds for which an answer may be kept without asking again
@@ -64,6 +65,8 @@ def lookup_by_address(
     """Say the same for a few things that are named in the address, so that caches keep it."""
     asked = {"mark": mark, "sha256": sha256, "work": work}
     queries = [Query(**{name: each}) for name, values in asked.items() for each in values]
+    if not queries:
+        raise Problem("invalid", "Name a mark, a sha256 or a work, or several of them.")
     return _answered(request, queries, etag)
 
 

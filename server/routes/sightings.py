@@ -9,8 +9,9 @@ from fastapi.responses import JSONResponse
 from starlette.convertors import Convertor, register_url_convertor
 
 from server.auth import Caller, asking
+from server.deciding import decided_anew, no_sighting, undecided
 from server.engine import Broken, Busy
-from server.problems import Problem, documented, problem_of
+from server.problems import documented, problem_of
 from server.schemas import Sha256, Verdict, WorkId
 from server.schemas_registry import (
     Moment,
@@ -20,7 +21,7 @@ from server.schemas_registry import (
     SightingId,
     SightingPage,
 )
-from watermark.errors import WatermarkError
+from server.strict import StrictRoute
 from watermark.sightings import Sighting, Sightings
 from watermark.work import format_mark
 
@@ -40,11 +41,10 @@ class _Named(Convertor[str]):
 
 
 register_url_convertor("sighting", _Named())
-router = APIRouter(prefix="/v1/sightings", tags=["sightings"])
+router = APIRouter(prefix="/v1/sightings", tags=["sightings"], route_class=StrictRoute)
 Reading = Annotated[Caller, Depends(asking("works:read"))]
 Writing = Annotated[Caller, Depends(asking("works:write"))]
 _ERRORS = documented(401, 403, 422, 429, 503)
-_STRENGTH = ("not-found", "inconclusive", "indicated", "detected")
 _CHUNK = 16  # sightings that are decided on at a time
 
 
@@ -88,7 +88,7 @@ def show(request: Request, sighting: Annotated[SightingId, Path()], _: Reading) 
     sightings: Sightings = request.app.state.sightings
     found = sightings.get(sighting)
     if found is None:
-        raise _unknown()
+        raise no_sighting()
     history = list(sightings.history(sighting))
     return JSONResponse({**_row(found), "record": found.record, "history": history})
 
@@ -121,74 +121,14 @@ def recheck(request: Request, asked: Recheck, _: Writing) -> Response:
     for start in range(0, len(chosen), _CHUNK):
         some = chosen[start : start + _CHUNK]
         try:
-            results += _decided(request, some)
+            results += decided_anew(request.app.state, some)
         except (Busy, Broken) as error:
             if not results:
                 raise
             # What was decided before has been stored and is told.
             problem = problem_of(error)
-            results += [_item(name, each) | {"problem": problem} for name, each in some]
+            results += [undecided(name, each) | {"problem": problem} for name, each in some]
     return JSONResponse({"results": results, "next": more})
-
-
-def _decided(request: Request, chosen: list[tuple[str, Sighting | None]]) -> list[dict[str, Any]]:
-    """Decide anew on a few sightings, and store what is said now."""
-    sightings: Sightings = request.app.state.sightings
-    kept = {
-        each.id: (each, blob)
-        for _, each in chosen
-        if each is not None and (blob := sightings.evidence(each.id)) is not None
-    }
-    items = [(name, blob, each.looks, each.size) for name, (each, blob) in kept.items()]
-    again = request.app.state.engine.recheck(items) if items else []
-    told = dict(zip(kept, again, strict=True))
-    return [_stored(sightings, name, each, told.get(name)) for name, each in chosen]
-
-
-def _item(name: str, before: Sighting | None) -> dict[str, Any]:
-    return {
-        "sighting": name,
-        "before": before.verdict if before else None,
-        "now": None,
-        "works": [],
-        "looks": before.looks if before else None,
-        "problem": None,
-    }
-
-
-def _stored(
-    sightings: Sightings,
-    name: str,
-    before: Sighting | None,
-    told: dict[str, Any] | WatermarkError | None,
-) -> dict[str, Any]:
-    """Store what is told now, and return what is said of it."""
-    item = _item(name, before)
-    if before is None:
-        return item | {"problem": _unknown().document()}
-    if told is None:
-        refused = Problem("invalid", "No evidence was kept of this sighting.")
-        return item | {"problem": refused.document()}
-    if isinstance(told, Exception):
-        return item | {"problem": problem_of(told)}
-    now = sightings.looked_again(name, _better(before, told), look=before.looks + 1)
-    if now is None:
-        raced = Problem("ended", "Somebody else decided it anew at the same time; ask again.")
-        return item | {"problem": raced.document()}
-    return item | {"now": now.verdict, "works": list(now.works), "looks": now.looks}
-
-
-def _better(before: Sighting, told: dict[str, Any]) -> dict[str, Any]:
-    """Return what is told from now on.
-
-    What was found in the file itself is not undone by what is left of it: a weaker verdict, or one
-    that names less, changes nothing.
-    """
-    named = {each["work"] for each in told["works"]}
-    weaker = _STRENGTH.index(told["verdict"]) < _STRENGTH.index(before.verdict)
-    if weaker or not named.issuperset(before.works):
-        return before.record
-    return before.record | told  # times of a film stay as they were
 
 
 def _row(each: Sighting) -> dict[str, Any]:
@@ -206,7 +146,3 @@ def _row(each: Sighting) -> dict[str, Any]:
         "looks": each.looks,
         "evidence": each.evidence,
     }
-
-
-def _unknown() -> Problem:
-    return Problem("not-found", "There is no such sighting.")

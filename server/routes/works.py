@@ -11,13 +11,14 @@ from server.auth import Caller, asking
 from server.problems import Problem, documented
 from server.schemas import WorkId
 from server.schemas_registry import NewWork, WorkChanges, WorkDetails, WorkPage
+from server.strict import StrictRoute
 from watermark.errors import UnknownWork
 from watermark.registry import Registry
 from watermark.work import Work
 
 __all__ = ["known_work", "router"]
 
-router = APIRouter(prefix="/v1/works", tags=["works"])
+router = APIRouter(prefix="/v1/works", tags=["works"], route_class=StrictRoute)
 Named = Annotated[WorkId, Path(description="Id of a work.")]
 Reading = Annotated[Caller, Depends(asking("works:read"))]
 Writing = Annotated[Caller, Depends(asking("works:write"))]
