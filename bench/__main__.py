@@ -14,6 +14,10 @@ _EXPERIMENTS = {
     "geometry": ("bench.geometry", "crops, rotations, warps and frames: how many are found"),
     "video": ("bench.video", "films: codecs, edits and a minute of others: how many are found"),
     "growth": ("bench.growth", "how much larger marked films are at equal x264 CRF"),
+    "generators": (
+        "bench.generators.command",
+        "models trained on marked frames: is the mark in their outputs",
+    ),
     "service": (
         "bench.service.command",
         "the detect service: speed, overload, memory, broken files",
@@ -34,6 +38,7 @@ _EXPERIMENTS = {
     "report": ("bench.page.command", "the page and the tables of what was run"),
     "readme": ("bench.page.readme", "the short table of the README"),
     "guard": ("bench.guard", "whether a run found less than another"),
+    "trace-alarms": ("bench.trace_alarms", "wrong keys on piles of outputs"),
     "attribution": ("bench.attribution", "whether the printed chance of a wrong name is true"),
     "code": ("bench.code_distance", "how far the code is from the best conceivable one"),
 }

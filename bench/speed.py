@@ -182,6 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("picture", nargs="?", type=Path, help="by default one is painted")
     parser.add_argument("--film", type=Path, help="time marking and finding of a film as well")
+    parser.add_argument("--pile", type=Path, help="a folder: time scanning its pictures as well")
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--marks", type=int, default=1_000_000, help="size of the registry")
     parser.add_argument("--out", type=Path, default=Path("bench/out/speed.jsonl"))
@@ -248,6 +249,8 @@ def main() -> None:
         free = {name: value for name, value in os.environ.items() if name not in _THREADS}
         command = [sys.executable, "-m", "bench.film_speed", str(options.film)]
         subprocess.run(command, check=True, env=free)
+    if options.pile:
+        subprocess.run([sys.executable, "-m", "bench.scan_speed", str(options.pile)], check=True)
 
 
 if __name__ == "__main__":

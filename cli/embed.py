@@ -18,19 +18,11 @@ from cli.files import (
     shortened,
     terminal_width,
 )
-from cli.marks import (
-    FilmSettings,
-    Job,
-    clock,
-    film_options,
-    mark_one_film,
-    mark_one_shot,
-    mark_one_still,
-    plan_shots,
-)
+from cli.marks import FilmSettings, Job, clock, film_options, plan_shots
 from cli.progress import Progress
+from cli.spreading import Order, in_turn, on_ray
 from cli.text import cells, echo_json, json_option, opened_registry, printable, registry_option
-from watermark.errors import RegistryError, UnknownWork, WatermarkError
+from watermark.errors import UnknownWork, WatermarkError
 from watermark.work import format_mark, parse_mark
 
 if TYPE_CHECKING:
@@ -114,6 +106,19 @@ def _frame_range(
     is_flag=True,
     help="Skip what is done already: outputs that exist and show this mark.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="'ray' gives each film, shot or picture to a worker of the Ray cluster that RAY_ADDRESS "
+    "names, or of one that is started here; all nodes have to see the files.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --engine ray: how many workers at most; one a processor unless said otherwise.",
+)
 @max_pixels_option
 @registry_option
 @json_option
@@ -135,6 +140,8 @@ def embed(
     shots: bool,
     force: bool,
     resume: bool,
+    engine: str,
+    jobs: int | None,
     max_pixels: int | None,
     registry: str | None,
     as_json: bool,
@@ -157,12 +164,12 @@ def embed(
     """
     from watermark.allocator import keep_freed_memory  # noqa: PLC0415 - slow, help needs none
     from watermark.files import plan_outputs  # noqa: PLC0415
-    from watermark.formats import is_film  # noqa: PLC0415
     from watermark.key import Key  # noqa: PLC0415
     from watermark.marking import required_z  # noqa: PLC0415
-    from watermark.numbered import Pattern  # noqa: PLC0415
     from watermark.stills import MAX_PIXELS  # noqa: PLC0415
 
+    if jobs is not None and engine != "ray":
+        raise click.UsageError("--jobs goes with --engine ray; here one file follows the other")
     settings = FilmSettings(codec, crf, preset, lossless=lossless, partial=partial)
     settings.encoding()
     keep_freed_memory()
@@ -190,25 +197,18 @@ def embed(
         if not pairs and not failures.count:
             raise NoPictures(f"{printable(files[0])}: no pictures here; name files or a folder")
         job = Job(key, number, opened, required, strength, force=force, resume=resume)
-        for source, target in progress.over(pairs, lambda pair: Path(str(pair[0])).name):
-            limit = named(max_pixels, MAX_PIXELS)
-            try:
-                if isinstance(source, Pattern):
-                    row = mark_one_shot(
-                        source, target, job, progress, frames=frame_range, max_pixels=limit
-                    )
-                elif is_film(source):
-                    row = mark_one_film(source, target, job, settings, progress)
-                else:
-                    row = mark_one_still(source, target, job, quality=quality, max_pixels=limit)
-            except RegistryError:
-                raise
-            except WatermarkError as error:
-                failures.add(str(source), error)
+        order = Order(settings, quality, frame_range, named(max_pixels, MAX_PIXELS))
+        if engine == "ray":
+            told = on_ray(pairs, job, order, progress, workers=jobs)
+        else:
+            told = in_turn(pairs, job, order, progress)
+        for (source, target), figures in told:
+            if isinstance(figures, WatermarkError):
+                failures.add(str(source), figures)
                 continue
             progress.clear()
             whose = {"output": str(target), "work": known.id, "mark": format_mark(number)}
-            row = {"file": str(source)} | dict.fromkeys(_FIELDS) | whose | row
+            row = {"file": str(source)} | dict.fromkeys(_FIELDS) | whose | figures
             if as_json:
                 echo_json(row)
             else:

@@ -48,7 +48,8 @@ class Job:
     key : Key
     number : int
         Of the mark.
-    registry : Registry
+    registry : Registry or None
+        None where it was told already.
     required : float
         The z to read back with.
     strength : float
@@ -60,7 +61,7 @@ class Job:
 
     key: Key
     number: int
-    registry: Registry
+    registry: Registry | None
     required: float
     strength: float
     force: bool
@@ -76,6 +77,7 @@ class FilmSettings:
     preset: str | None
     lossless: bool
     partial: bool
+    threads: int | None = None  # of the encoder
 
     def encoding(self) -> Encoding:
         """Return them as the library takes them.
@@ -88,7 +90,7 @@ class FilmSettings:
         from watermark.codecs import Encoding  # noqa: PLC0415 - slow
 
         try:
-            return Encoding(self.codec, self.crf, self.preset, self.lossless)
+            return Encoding(self.codec, self.crf, self.preset, self.lossless, self.threads)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
 

@@ -16,18 +16,23 @@ FLOORS = {
     1: {"transform", "mask", "residual", "pattern", "align", "detection", "quality"}
     | {"identify", "signsum", "attribution", "decide"}
     | {"homography", "spectrum", "polar", "search", "patches", "blocks", "track", "borders"}
-    | {"sequential", "succession", "compact"},
+    | {"sequential", "succession", "compact", "evening", "feeding", "growth"},
     2: {"blind", "leads", "embed", "detect", "overlay", "learned"}
-    | {"moving", "reel", "clip", "timeline", "tally"},
+    | {"moving", "reel", "clip", "timeline", "tally"}
+    | {"pooling", "controls", "near_copies", "sensitivity"},
     3: {"formats", "picture", "quantisation", "savers", "stills", "files"}
     | {"container", "codecs", "remux", "sequence", "decoding", "gate", "plot"}
     | {"videoinfo", "passthrough", "pipeline", "filmwriter", "hdr10"}
     | {"footage", "rasters", "numbered", "dpx", "exr"}
-    | {"stillgate", "still_decoding"}
+    | {"stillgate", "still_decoding", "seat", "crew", "cluster", "kept"}
     | {"database", "migrations", "intake", "columns", "registry"}
-    | {"ids", "tokens", "sightings", "jobs"},
+    | {"sample", "shards", "columnar", "tables", "units", "sources", "attempts", "results"}
+    | {"ids", "tokens", "sightings", "forgetting", "jobs"},
     4: {"marking", "identification", "filming", "clip_identification", "shots", "scan", "record"}
-    | {"rechecking"},
+    | {"scan_rows", "scan_setup", "screening", "thumbnails", "scanning", "scan_workers"}
+    | {"scan_summary", "scan_report", "example_sheet"}
+    | {"rechecking", "rescan", "raying", "outputs"}
+    | {"trace", "trace_works", "tracing", "trace_words", "trace_plots", "trace_report"},
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
 # Packages that one file each may import; the bench compares with everything.
@@ -45,7 +50,10 @@ ONLY_IN = {
         )
     },
     "pyvips": {"watermark/stills.py"},
+    "ray": {"watermark/cluster.py"},
+    "nacl": {"watermark/seat.py", "watermark/cluster.py"},
     "OpenEXR": {"watermark/exr.py"},
+    "pyarrow": {"watermark/tables.py", "watermark/columnar.py"},
     "sqlalchemy": {
         "watermark/database.py",
         "watermark/migrations.py",
@@ -54,6 +62,7 @@ ONLY_IN = {
         "watermark/registry.py",
         "watermark/tokens.py",
         "watermark/sightings.py",
+        "watermark/forgetting.py",
         "watermark/jobs.py",
     },
 }
@@ -125,10 +134,10 @@ def test_modules_are_short(path):
 @pytest.mark.parametrize(
     ("statement", "unwanted"),
     [
-        ("import watermark", {"torch", "av", "sqlalchemy", "cv2"}),
+        ("import watermark", {"torch", "av", "sqlalchemy", "cv2", "pyarrow"}),
         (
             "from cli.main import sukashi; sukashi(['--help'], standalone_mode=False)",
-            {"torch", "av", "sqlalchemy", "cv2", "numpy", "scipy", "pyvips"},
+            {"torch", "av", "sqlalchemy", "cv2", "numpy", "scipy", "pyvips", "pyarrow"},
         ),
     ],
     ids=["import", "help"],

@@ -120,3 +120,16 @@ def test_a_codebook_does_not_change():
         book.packed[0, 0] = 1
     with pytest.raises(AttributeError):
         book.numbers = np.zeros(3)
+
+
+def test_the_best_mark_of_each_word_is_the_first_of_its_ranking():
+    rng = np.random.default_rng(8)
+    book = Codebook(np.unique(rng.integers(0, 2**48, 5000, dtype=np.uint64)))
+    for count in (1, 3, 40):  # by lookup and by product
+        words = rng.normal(size=(count, 256))
+        indices, scores = book.best(words)
+        ranking = book.rank(words, top=1)
+        assert (indices == ranking.indices[:, 0]).all()
+        assert scores == pytest.approx(ranking.scores[:, 0])
+    with pytest.raises(ValueError, match="no mark"):
+        Codebook(np.zeros(0, np.uint64)).best(words)

@@ -16,8 +16,9 @@ from watermark.embed import delta, embed
 from watermark.errors import EvidenceError
 from watermark.identification import Catalogue, identify_pixels
 from watermark.key import Key
-from watermark.rechecking import recheck
+from watermark.rechecking import Asked, recheck, recheck_together
 from watermark.registry import open_registry
+from watermark.rows import Row
 from watermark.sequential import log_looks
 
 KEY, LATER, NUMBER = Key(bytes(range(32))), Key(bytes(range(1, 33))), 0x3F2A9C01B7DE
@@ -157,3 +158,29 @@ def test_an_empty_canvas_has_no_mark():
     told, blob = kept(blank)
     assert np.abs(unpack(blob).canvas).max() < 1e-3
     assert told.verdict == recheck(blob, [KEY]).verdict == "not-found"
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_several_at_a_time_are_told_what_each_alone_is(marked, tmp_path, registered):
+    crop = np.ascontiguousarray(marked[100:430, 200:760])
+    pictures = [marked, picture(3, 540, 900), crop, picture(5, 300, 400)]
+    blobs = [kept(pixels, search="fast")[1] for pixels in pictures]
+    with open_registry(tmp_path / "registry.sqlite") as registry:
+        if registered:
+            registry.import_rows([Row(work="w-1", mark=NUMBER, title="Night Train")])
+            for number in range(40):
+                registry.add_work(f"Other {number}")
+        catalogue = Catalogue.load(registry) if registered else None
+        asked = [Asked(blob, looks=3) for blob in blobs]
+        asked.insert(2, Asked(blobs[0][:-1]))
+        together = recheck_together(asked, [LATER, KEY], catalogue, search="fast")
+        assert isinstance(together.pop(2), EvidenceError)
+        for blob, told in zip(blobs, together, strict=True):
+            alone = recheck(blob, [LATER, KEY], catalogue, search="fast", looks=3)
+            if alone.verdict == "not-found":
+                assert told.verdict == "not-found"
+                assert told.log10_p >= alone.log10_p - 1e-9, "never surer than alone"
+            else:
+                assert told == alone
+        assert [told.verdict for told in together] == ["detected", *["not-found"] * 3]
+    assert recheck_together([], [KEY]) == []

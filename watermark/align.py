@@ -18,7 +18,16 @@ from watermark.homography import Matrix, apply, jacobian, normalised
 from watermark.key import Key
 from watermark.profile import Profile
 
-__all__ = ["Alignment", "as_tuple", "described", "fold", "folded", "same_as", "whole_frame"]
+__all__ = [
+    "Alignment",
+    "as_tuple",
+    "described",
+    "fold",
+    "folded",
+    "same_as",
+    "shifted",
+    "whole_frame",
+]
 
 _SAME = 2.0  # pixels of the grid: two alignments that are off by less are one
 
@@ -129,7 +138,7 @@ def fold(observation: Observation, alignment: Alignment, key: Key, profile: Prof
         x -= canvas.shape[1]
     tile = folded(canvas, profile.tile)
     if x or y:
-        tile = _shifted(tile, y, x)
+        tile = shifted(tile, y, x)
     return Evidence(tile, observation.frames, key.fingerprint, str(profile))
 
 
@@ -143,7 +152,7 @@ def folded(canvas: NDArray[np.float32], side: int) -> NDArray[np.float64]:
     return np.asarray(tiles.sum(axis=(0, 2), dtype=np.float64))
 
 
-def _shifted(tile: NDArray[np.float64], down: float, right: float) -> NDArray[np.float64]:
+def shifted(tile: NDArray[np.float64], down: float, right: float) -> NDArray[np.float64]:
     """Move a periodic tile by a real number of pixels (Fourier shift theorem)."""
     rows = np.fft.fftfreq(len(tile))[:, None]
     columns = np.fft.rfftfreq(len(tile))

@@ -12,7 +12,7 @@ that need no search, where a mark is if nobody moved it, share one half of the e
 and all that the search came up with share the other.  That is Bonferroni's bound with weights, and
 as true as without (C. R. Genovese, K. Roeder and L. Wasserman, 2006, DOI 10.1093/biomet/93.3.509),
 since no weight hangs on the message's signs.
-With a registry two families are tested: the registered code words, which get `_REGISTERED` of the
+With a registry two families are tested: the registered code words, which get `REGISTERED` of the
 error probability, and all 2**48 numbers, which get the rest, so that a mark of this key that nobody
 registered is still seen.
 
@@ -44,6 +44,7 @@ from watermark.transform import analyse, levels
 __all__ = [
     "DETECTED",
     "INDICATED",
+    "REGISTERED",
     "Hypothesis",
     "bit_gains",
     "decide",
@@ -56,7 +57,7 @@ __all__ = [
 DETECTED = float(np.log(1e-9))  # presence p-value at most
 INDICATED = float(np.log(1e-6))
 
-_REGISTERED = 0.99
+REGISTERED = 0.99  # of the error probability, for marks that are registered
 _PLAIN = 0.5  # of the error probability, for alignments that need no search
 _BLIND_TRIALS = PAYLOAD_BITS * float(np.log(2.0))
 _MOST_WORKS = 8  # in one picture
@@ -165,8 +166,8 @@ def decide(
         best = _found(hypotheses[row], number, z, log_p(z, trials[row]))
         return _detection(best, (), (), float(trials.min()), len(hypotheses))
 
-    trials = tried + float(np.log(len(codebook)) - np.log(_REGISTERED))
-    blind_trials = tried + _BLIND_TRIALS - float(np.log(1 - _REGISTERED))
+    trials = tried + float(np.log(len(codebook)) - np.log(REGISTERED))
+    blind_trials = tried + _BLIND_TRIALS - float(np.log(1 - REGISTERED))
     ranking = codebook.rank(soft, top=min(_CANDIDATES, len(codebook)))
     row = _surest(ranking.scores[:, 0], trials)
     alone = ranking.of(row)

@@ -29,6 +29,7 @@ from watermark.residual import canonical_scale, to_canonical, whiten
 
 __all__ = [
     "Search",
+    "concluded",
     "detect",
     "enough_short",
     "hypotheses",
@@ -260,6 +261,16 @@ def detect(
     plane = luma(pixels)
     tried = searched(plane, keys, search=search, profile=profile, finer=finer, keep=keep)
     detection = decide(tried, codebook, work_index=work_index)
+    return concluded(detection, pixels, finer=finer, profile=profile)
+
+
+def concluded(
+    detection: Detection, pixels: Pixels, *, finer: int = 1, profile: Profile = DEFAULT
+) -> Detection:
+    """Return what was decided, as ``inconclusive`` where the picture could not have shown a mark.
+
+    `pixels` and `finer` are what `reduced` gave.
+    """
     if detection.verdict == "not-found":
         needed = needed_z(detection.log_trials) + _SAFETY
         shown = showable_z(pixels, profile=profile)

@@ -15,6 +15,7 @@ the command line and the server print it as it stands.
     │   └── OutputError       the result could not be written (full disk, same file as the input)
     ├── MarkNotReadable       a file was marked, but its own mark cannot be read back
     ├── ServiceError          the detect service refused, or cannot be reached
+    ├── EngineError           workers could not be started, or all of them die
     └── RegistryError
         ├── InvalidWork       a field of a work or mark, or a row of an import, is refused
         ├── UnknownWork       no such work or mark
@@ -26,6 +27,7 @@ A caller's slip (a wrong shape, a negative size) is a built-in ``ValueError`` or
 """
 
 __all__ = [
+    "EngineError",
     "EvidenceError",
     "InvalidWork",
     "KeyFileError",
@@ -93,6 +95,10 @@ class MarkNotReadable(WatermarkError):
 
 class ServiceError(WatermarkError):
     """The detect service refused, or cannot be reached."""
+
+
+class EngineError(WatermarkError):
+    """Workers could not be started, or all of them die."""
 
 
 class RegistryError(WatermarkError):

@@ -10,7 +10,16 @@ from pathlib import Path
 from watermark.errors import OutputError, UnreadableMedia, UnsupportedMedia
 from watermark.files import FILM_SUFFIXES, AnyPath, shown
 
-__all__ = ["check_fits", "format_of", "is_animated_png", "is_film", "is_lossless", "sniff"]
+__all__ = [
+    "HEAD",
+    "check_fits",
+    "format_of",
+    "is_animated_png",
+    "is_film",
+    "is_film_by",
+    "is_lossless",
+    "sniff",
+]
 
 _ENDINGS = {
     ".png": "png",
@@ -33,7 +42,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"II+\0", "tiff"),  # BigTIFF
     (b"MM\0+", "tiff"),
 )
-_HEAD = 4096  # bytes: in a PNG that moves, acTL comes before them
+HEAD = 4096  # bytes: in a PNG that moves, acTL comes before them
 _WEBP_ANIMATED = 0x02
 # Matroska, MXF, ASF, Ogg, FLV, AVI, MPEG programme streams.
 _FILMS = (
@@ -95,9 +104,14 @@ def is_film(path: AnyPath) -> bool:
         if not Path(path).is_file():  # opening a pipe could wait for ever
             return Path(path).suffix.lower() in FILM_SUFFIXES
         with Path(path).open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(HEAD)
     except OSError:
         head = b""
+    return is_film_by(head, Path(path).suffix)
+
+
+def is_film_by(head: bytes, ending: str) -> bool:
+    """Tell whether a file is to be read as a film, by its first `HEAD` bytes or else its ending."""
     if head[:3] == b"GIF":
         return True
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -111,7 +125,7 @@ def is_film(path: AnyPath) -> bool:
         return not brands & (_AVIF_BRANDS | _HEIC_BRANDS)
     if head.startswith(_FILMS) or head[4:8] in _QUICKTIME:
         return True
-    return Path(path).suffix.lower() in FILM_SUFFIXES
+    return ending.lower() in FILM_SUFFIXES
 
 
 def is_animated_png(data: bytes) -> bool:

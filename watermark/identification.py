@@ -35,6 +35,7 @@ __all__ = [
     "identify_pixels",
     "identify_still",
     "joined",
+    "looked_up",
 ]
 
 
@@ -220,13 +221,19 @@ def identify_pixels(
         finer=finer,
         keep=keep,
     )
-    if catalogue is None:
+    return looked_up(detection, catalogue, size)
+
+
+def looked_up(
+    detection: Detection, catalogue: Catalogue | None, size: tuple[int, int]
+) -> Identification:
+    """Return what was decided, and what the registry, where there is one, knows of it."""
+    # Nothing is asked about a picture in which nothing was found.
+    if catalogue is None or not detection.found:
         return joined(detection, {}, size)
     numbers = {each.number for each in detection.found}
     numbers |= {each.number for each in detection.candidates}
-    # Nothing is asked about a picture in which nothing was found.
-    known = catalogue.registry.lookup(sorted(numbers)) if detection.found else {}
-    return joined(detection, known, size)
+    return joined(detection, catalogue.registry.lookup(sorted(numbers)), size)
 
 
 def joined(

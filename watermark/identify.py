@@ -187,6 +187,24 @@ class Codebook:
             marks=len(self),
         )
 
+    def best(self, soft: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return the position and the score of the best mark of each soft word.
+
+        As `rank` would with ``top=1``, for less where there are many words.
+        """
+        words = check_soft(soft)
+        if not len(self):
+            raise ValueError("there is no mark in the codebook")
+        found = np.zeros(len(words), np.intp)
+        highest = np.full(len(words), -np.inf, np.float32)
+        for start, block in self._blocks(words):
+            # A maximum is cheap; where it stands is asked only for the few words that it is new to.
+            high = block.max(axis=0)
+            for row in np.flatnonzero(high > highest):
+                found[row] = start + int(block[:, row].argmax())
+            np.maximum(highest, high, out=highest)
+        return found, (self.codewords(found) * words).sum(axis=1)
+
     def _above(
         self, words: NDArray[np.float64], cut: NDArray[np.float64]
     ) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,11 +87,16 @@ def parse_jpeg(data: bytes) -> JpegCoding | None:
 
 def _smallest_quality(tables: list[NDArray[np.int64]]) -> int:
     """Return the smallest quality whose table for each component is nowhere coarser."""
-    for quality in range(1, 100):
-        standard = (standard_table(quality, chroma=False), standard_table(quality, chroma=True))
-        if all(np.all(standard[index > 0] <= table) for index, table in enumerate(tables)):
-            return quality
-    return 100
+    fits = np.ones(99, bool)
+    for index, table in enumerate(tables):
+        fits &= (_standard_tables(chroma=index > 0) <= table).all(axis=1)
+    return int(fits.argmax()) + 1 if fits.any() else 100
+
+
+@cache
+def _standard_tables(*, chroma: bool) -> NDArray[np.int64]:
+    """Return the tables of qualities 1 to 99, shape (99, 64)."""
+    return np.stack([standard_table(quality, chroma=chroma) for quality in range(1, 100)])
 
 
 def _read_tables(segment: bytes) -> Iterator[tuple[int, NDArray[np.int64]]]:

@@ -18,7 +18,8 @@ the file itself, and not charged, so all together err at most one and a half tim
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -28,16 +29,35 @@ from watermark.blind import aligned
 from watermark.compact import unpack
 from watermark.decide import Hypothesis, decide
 from watermark.detect import Search, hypotheses
+from watermark.detection import Detection
 from watermark.errors import EvidenceError, ProfileError
 from watermark.evidence import Observation
 from watermark.homography import scaling
-from watermark.identification import Catalogue, Identification, joined
+from watermark.identification import Catalogue, Identification, looked_up
 from watermark.key import Key
 from watermark.profile import Profile
 from watermark.residual import canonical_scale
+from watermark.screening import decide_together
 from watermark.sequential import charged, log_looks
 
-__all__ = ["recheck"]
+__all__ = ["Asked", "recheck", "recheck_together"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What is to be decided once more; as the parameters of `recheck`."""
+
+    blob: bytes
+    looks: int = 1
+    size: tuple[int, int] | None = None
+
+
+class _Opened(NamedTuple):
+    """What a search came up with in what was kept, the size to tell it in, and earlier looks."""
+
+    tried: list[Hypothesis]
+    size: tuple[int, int]
+    looks: int
 
 
 def recheck(
@@ -74,24 +94,67 @@ def recheck(
     RegistryError
         If the registry cannot be asked.
     """
-    if looks < 1:
-        raise ValueError(f"what was kept was looked at once at least, not {looks} times")
-    observation = unpack(blob)
+    opened = _opened(Asked(blob, looks, size), keys, search)
+    codebook = None if catalogue is None else catalogue.codebook
+    works = None if catalogue is None else catalogue.work_index
+    return _told(opened, decide(opened.tried, codebook, work_index=works), catalogue)
+
+
+def recheck_together(
+    asked: Sequence[Asked],
+    keys: Sequence[Key],
+    catalogue: Catalogue | None = None,
+    *,
+    search: Search = "full",
+) -> list[Identification | EvidenceError]:
+    """Decide once more on several observations, for less; see `watermark.screening`.
+
+    Parameters
+    ----------
+    asked : sequence of Asked
+    keys, catalogue, search
+        As for `recheck`.
+
+    Returns
+    -------
+    list of Identification or EvidenceError
+        An error in the place of what is damaged or of a later version.
+
+    Raises
+    ------
+    RegistryError
+        If the registry cannot be asked.
+    """
+    opened: list[_Opened | EvidenceError] = []
+    for each in asked:
+        try:
+            opened.append(_opened(each, keys, search))
+        except EvidenceError as error:
+            opened.append(error)
+    whole = [each.tried for each in opened if isinstance(each, _Opened)]
+    decided = iter(decide_together(whole, catalogue))
+    return [
+        _told(each, next(decided), catalogue) if isinstance(each, _Opened) else each
+        for each in opened
+    ]
+
+
+def _opened(asked: Asked, keys: Sequence[Key], search: Search) -> _Opened:
+    if asked.looks < 1:
+        raise ValueError(f"what was kept was looked at once at least, not {asked.looks} times")
+    observation = unpack(asked.blob)
     try:
         profile = Profile.parse(observation.profile)
     except ProfileError as error:
         raise EvidenceError(f"what was kept cannot be decided on: {error}") from error
     canvas = observation.canvas.shape
-    shown = size or (canvas[1], canvas[0])
+    shown = asked.size or (canvas[1], canvas[0])
     tried = _placed(_tried(observation, keys, search, profile), shown, observation, profile)
-    codebook = None if catalogue is None else catalogue.codebook
-    works = None if catalogue is None else catalogue.work_index
-    detection = charged(decide(tried, codebook, work_index=works), log_looks(looks + 1))
-    if catalogue is None or not detection.found:
-        return joined(detection, {}, shown)
-    numbers = {each.number for each in detection.found}
-    numbers |= {each.number for each in detection.candidates}
-    return joined(detection, catalogue.registry.lookup(sorted(numbers)), shown)
+    return _Opened(tried, shown, asked.looks)
+
+
+def _told(opened: _Opened, detection: Detection, catalogue: Catalogue | None) -> Identification:
+    return looked_up(charged(detection, log_looks(opened.looks + 1)), catalogue, opened.size)
 
 
 def _tried(

@@ -11,7 +11,7 @@ from typing import Any
 from watermark.clip_identification import ClipIdentification, Part
 from watermark.identification import FoundMark, Identification, Rival
 
-__all__ = ["BLANK", "film_record", "record"]
+__all__ = ["BLANK", "film_record", "found_record", "record"]
 
 # What is told of each work that was found, and of the first one beside the verdict.
 _FIELDS = (
@@ -30,7 +30,7 @@ BLANK: dict[str, Any] = {
 
 def record(told: Identification) -> dict[str, Any]:
     """Return what is told of a picture as the row for scripts, its file left out."""
-    works = [_found(each) for each in told.found]
+    works = [found_record(each) for each in told.found]
     best = {"log10_p": _number(told.log10_p), "z": _number(told.z)}
     return {
         "verdict": told.verdict,
@@ -42,7 +42,8 @@ def record(told: Identification) -> dict[str, Any]:
     }
 
 
-def _found(each: FoundMark) -> dict[str, Any]:
+def found_record(each: FoundMark) -> dict[str, Any]:
+    """Return what is told of one mark."""
     work = each.work
     wrong = each.log10_p_wrong_work
     unnamed = each.registered and work is None

@@ -8,6 +8,8 @@ each level as its horizontal, vertical and diagonal band, each band by rows.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pywt
 from numpy.typing import NDArray
@@ -35,11 +37,24 @@ def levels(profile: Profile, *, two: float, three: float) -> NDArray[np.float64]
 
 def analyse(tile: NDArray[np.floating], profile: Profile) -> NDArray[np.float64]:
     """Return the N chip coefficients of a (T, T) tile."""
-    details = pywt.wavedec2(
-        np.asarray(tile, np.float64), profile.wavelet, mode="periodization", level=3
-    )
-    bands = {3: details[1], 2: details[2]}
-    return np.concatenate([band.ravel() for level, _ in _bands(profile) for band in bands[level]])
+    # As products with the filters' matrices, which takes a third of the time of going through
+    # them, and leaves out the details of level 1.
+    low, _ = _filters(profile.wavelet, profile.tile)
+    plane = low @ np.asarray(tile, np.float64) @ low.T
+    parts = []
+    for _, side in _bands(profile):
+        both = np.concatenate(_filters(profile.wavelet, 2 * side))
+        seen = both @ plane @ both.T
+        plane = seen[:side, :side]
+        parts += [seen[side:, :side], seen[:side, side:], seen[side:, side:]]
+    return np.concatenate([part.ravel() for part in parts])
+
+
+@lru_cache(maxsize=16)
+def _filters(wavelet: str, side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the matrices, of shape (side / 2, side), that halve a periodic signal."""
+    low, high = pywt.dwt(np.eye(side), wavelet, mode="periodization", axis=0)
+    return np.asarray(low), np.asarray(high)
 
 
 def synthesise(chips: NDArray[np.floating], profile: Profile) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FOLDER", "autoencoded", "why_not"]
+__all__ = ["FOLDER", "autoencoded", "decoder", "encoder", "why_not"]
 
 FOLDER = "SUKASHI_AUTOENCODER"
 
@@ -73,17 +73,17 @@ def autoencoded(
     edges = ((0, -height % _MULTIPLE), (0, -width % _MULTIPLE), (0, 0))
     image = np.pad(pixels, edges, mode="symmetric").astype(np.float32) / np.float32(255)
     with torch.inference_mode():
-        latents = _encoder(torch.from_numpy(image).permute(2, 0, 1)[None])
+        latents = encoder(torch.from_numpy(image).permute(2, 0, 1)[None])
         if noise:
             assert rng is not None, "noise needs a generator"
             drawn = torch.from_numpy(rng.standard_normal(tuple(latents.shape), np.float32))
             latents = latents + noise * latents.std() * drawn
-        decoded = _decoder(latents)[0].permute(1, 2, 0).numpy()
+        decoded = decoder(latents)[0].permute(1, 2, 0).numpy()
     whole = np.rint(decoded * np.float32(255)).astype(np.uint8)
     return np.ascontiguousarray(whole[:height, :width])
 
 
-def _encoder(image: Tensor) -> Tensor:
+def encoder(image: Tensor) -> Tensor:
     """Return latents of shape (1, 32, H/8, W/8) of RGB in 0 to 1."""
     conv, weights = _layers("taef2_encoder.pth")
     x = image
@@ -95,7 +95,7 @@ def _encoder(image: Tensor) -> Tensor:
     return x
 
 
-def _decoder(latents: Tensor) -> Tensor:
+def decoder(latents: Tensor) -> Tensor:
     """Return RGB in 0 to 1 of latents."""
     from torch.nn.functional import interpolate  # noqa: PLC0415
 
