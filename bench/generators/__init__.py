@@ -1,0 +1,1 @@
+"""Models trained on marked frames, and whether the mark is in what they make."""
