@@ -57,6 +57,16 @@ def test_no_sample_is_pushed_past_black_or_white(case):
     assert np.all(added <= np.maximum(before, form.white))
 
 
+@pytest.mark.parametrize("bits", [8, 9, 10, 12, 14, 16])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 1), (4, 1)])
+def test_a_few_samples_are_bounded_like_many(bits, shape):
+    form = PlaneFormat(bits, full=False)
+    lowest = np.zeros(shape, form.dtype)
+    below = form.add(lowest, np.full(shape, -3.0, np.float32))
+    np.testing.assert_array_equal(below, lowest)
+    assert below.dtype == form.dtype
+
+
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
 def test_black_and_white_are_0_and_255_in_every_coding(bits):
     limited, full = PlaneFormat(bits, full=False), PlaneFormat(bits, full=True)

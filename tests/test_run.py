@@ -142,7 +142,7 @@ def test_this_project_stands_in_both_comparisons():
 
 def test_a_quick_run_writes_its_rows_and_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     out = tmp_path / "run.jsonl"
-    monkeypatch.setattr(running, "_MARKS", 1000)
+    monkeypatch.setattr(running, "REGISTERED", 1000)
     command = ["bench", SAMPLES, "--quick", "--systems", "sukashi", "--families", "ours"]
     command += ["--jobs", "1", "--min-short", "64", "--resume", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", command)

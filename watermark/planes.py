@@ -145,6 +145,8 @@ class PlaneFormat:
         """Limit samples to [black, white], or to where they were if that is farther out."""
         black: Any = self.black  # OpenCV takes numbers too, which its types do not say
         white: Any = self.white
+        if added.size == 1:  # which OpenCV takes for a number
+            return np.clip(added, np.minimum(before, black), np.maximum(before, white))
         cv2.max(added, cv2.min(before, black), dst=added)
         cv2.min(added, cv2.max(before, white), dst=added)
         return added
