@@ -98,7 +98,8 @@ def tell_summary(summary: Summary, results: str) -> None:
                 text += f"  (at most {expected:.1g} by chance, were nothing marked)"
             _line(verdict.replace("-", " "), text, bold=place < 2)
     for reason, count in summary.reasons.most_common():
-        _line(reason.replace("-", " "), f"{count:,}")
+        first = summary.told.get(reason)
+        _line(reason.replace("-", " "), f"{count:,}" + (f"  (first: {first})" if first else ""))
     if looked_at:
         for each in summary.works[:_WORKS]:
             _work(each, looked_at)

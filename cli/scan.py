@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.files import max_pixels_option, named
+from cli.files import NoPictures, max_pixels_option, named
 from cli.pile import tell_summary
 from cli.running import absolute, carry_out, engine_options, registry_of
-from cli.text import echo_json, json_option, registry_option
+from cli.text import echo_json, json_option, printable, registry_option
 
 if TYPE_CHECKING:
     from watermark.detect import Search
@@ -118,3 +118,6 @@ def scan(
         echo_json({"results": results, **summary.as_json()})
     else:
         tell_summary(summary, results)
+    if not summary.looked_at:
+        why = "nothing here could be read" if summary.rows else "there is no picture or clip here"
+        raise NoPictures(f"{', '.join(map(printable, piles))}: {why}")

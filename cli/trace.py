@@ -70,6 +70,7 @@ def _frame_sizes(
 @click.option(
     "-o", "--out", metavar="REPORT.html", help="Write a page with plots, tables and explanations."
 )
+@click.option("-f", "--force", is_flag=True, help="Replace REPORT.html if it exists.")
 @click.option(
     "--search",
     type=click.Choice(["fast", "full"]),
@@ -116,6 +117,7 @@ def trace(
     blind: bool,
     clean: str | None,
     out: str | None,
+    force: bool,
     search: Search,
     frame_sizes: dict[str, float],
     draws: int,
@@ -139,6 +141,7 @@ def trace(
       sukashi trace marked --key studio.key --control frames -o report.html
     """
     from watermark.allocator import keep_freed_memory  # noqa: PLC0415 - slow, help needs none
+    from watermark.errors import OutputError  # noqa: PLC0415
     from watermark.feeding import ASPECTS  # noqa: PLC0415
     from watermark.identification import Catalogue  # noqa: PLC0415
     from watermark.key import Key  # noqa: PLC0415
@@ -150,6 +153,9 @@ def trace(
 
     if blind and registry is not None:
         raise click.UsageError("--blind asks no registry; leave out --registry")
+    if out is not None and os.path.lexists(out) and (not force or Path(out).is_dir()):
+        cure = "choose another name" if Path(out).is_dir() else "replace it with --force"
+        raise OutputError(f"{printable(out)}: this name is taken; {cure}")
     keep_freed_memory()
     keys = list(dict.fromkeys(Key.read(file) for file in key_files))
     with ExitStack() as stack:
@@ -182,7 +188,9 @@ def trace(
         progress.clear()
         if out is not None:
             clean_name = "" if clean is None else printable(clean)
-            write_page(out, page(told, name=name, clean=against, clean_name=clean_name))
+            write_page(
+                out, page(told, name=name, clean=against, clean_name=clean_name), replace=force
+            )
         if as_json:
             record = trace_record(told)
             record["control"] = None if against is None else trace_record(against)

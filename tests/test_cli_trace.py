@@ -50,6 +50,23 @@ def test_the_work_is_told_in_words_that_do_not_say_too_much(studio, outputs, tmp
     assert studio.key.read_bytes().hex() not in page
 
 
+def test_a_report_replaces_nothing_unless_it_is_told_to(studio, outputs, tmp_path):
+    """Not even the key, which cannot be had back."""
+    key = tmp_path / "copy.key"
+    key.write_bytes(studio.key.read_bytes())
+    key.chmod(0o600)
+    told = studio.run(*trace(studio, outputs / "marked", "-o", key), code=1)
+    assert "--force" in told.stderr
+    assert "presence" not in told.output  # it is told before anything is done
+    assert key.read_bytes() == studio.key.read_bytes()
+    folder = studio.run(*trace(studio, outputs / "marked", "--force", "-o", tmp_path), code=1)
+    assert "another name" in folder.stderr
+    old = tmp_path / "old.html"
+    old.write_text("old")
+    studio.run(*trace(studio, outputs / "marked", "--force", "-o", old))
+    assert old.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
 def test_json_is_one_object_with_the_control_in_it(studio, outputs):
     words = ("--json", "--control", outputs / "clean", "--looks-before", "2")
     (row,) = studio.ask(*trace(studio, outputs / "marked", *words))

@@ -408,7 +408,8 @@ def row(verdict, *works, kind="still", reason=None):
         | {"log10_p": -20.0}
         for work, mark in works
     ]
-    return {"kind": kind, "verdict": verdict, "works": each, "reason": reason}
+    error = reason and f"a picture is {reason}"
+    return {"kind": kind, "verdict": verdict, "works": each, "reason": reason, "error": error}
 
 
 def test_a_summary_counts_works_shares_and_reasons():
@@ -421,6 +422,7 @@ def test_a_summary_counts_works_shares_and_reasons():
         *(("a", None, 1, 1), ("b", None, 1, 0), (None, "9", 1, 0))
     ]
     assert told.reasons == {"unreadable": 3}
+    assert told.told == {"unreadable": "a picture is unreadable"}
     assert told.expected()["detected"] == pytest.approx(11e-9)
     assert json.loads(json.dumps(told.as_json()))["works"][0]["share"]["count"] == 2
 

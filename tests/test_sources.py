@@ -2,13 +2,16 @@ import gzip
 import itertools
 import pickle
 import tracemalloc
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from piles import feather, jpeg, parquet, saved, shard, tar, zipped
 
 from watermark import sample as sample_module
 from watermark import units as units_module
-from watermark.errors import UnreadableMedia, UnsupportedMedia
+from watermark.errors import MediaTooLarge, OutputError, UnreadableMedia, UnsupportedMedia
 from watermark.sources import Unit, list_units, samples
 
 PICTURES = [jpeg(seed, 60, 90) for seed in range(5)]
@@ -29,12 +32,14 @@ def content(each):
         (lambda at: shard(at / "s.tar", PICTURES), [f"a/{n:05d}" for n in range(5)]),
         (lambda at: shard(at / "s.tar.gz", PICTURES, "w:gz"), [f"a/{n:05d}" for n in range(5)]),
         (lambda at: shard(at / "s.tgz", PICTURES, "w:gz"), [f"a/{n:05d}" for n in range(5)]),
+        (lambda at: shard(at / "s.tar.xz", PICTURES, "w:xz"), [f"a/{n:05d}" for n in range(5)]),
+        (lambda at: shard(at / "s.tbz2", PICTURES, "w:bz2"), [f"a/{n:05d}" for n in range(5)]),
         (lambda at: zipped(at / "s.zip", PICTURES), [f"d/{n}.jpg" for n in range(5)]),
         (lambda at: parquet(at / "s.parquet", PICTURES), NUMBERS),
         (lambda at: feather(at / "s.feather", PICTURES), [*"01234"]),
         (lambda at: saved(at / "s", PICTURES), NUMBERS),
     ],
-    ids=["tar", "tar.gz", "tgz", "zip", "parquet", "feather", "hugging face"],
+    ids=["tar", "tar.gz", "tgz", "tar.xz", "tbz2", "zip", "parquet", "feather", "hugging face"],
 )
 def test_every_kind_of_shard_gives_its_pictures_in_order(tmp_path, make, keys):
     found = all_of(make(tmp_path))
@@ -209,10 +214,54 @@ def test_large_members_go_through_a_file_that_is_gone_afterwards(tmp_path, monke
 
 def test_a_sample_that_is_too_large_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(sample_module, "_IN_MEMORY", 100)
-    monkeypatch.setattr(sample_module, "_LARGEST", 1000)
+    monkeypatch.setattr(sample_module, "_LARGEST", {"still": 1000, "clip": 1 << 30})
     found = all_of(shard(tmp_path / "s.tar", PICTURES))
     assert len(found) == 5
-    assert all(each.error is not None for each in found)
+    for each in found:
+        assert isinstance(each.error, MediaTooLarge)
+        assert each.key in str(each.error)
+
+
+def test_what_a_bomb_says_of_its_length_is_believed_before_it_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(sample_module, "_LARGEST", {"still": 1 << 20, "clip": 1 << 30})
+    monkeypatch.setattr(sample_module, "NamedTemporaryFile", None)  # none is made
+    bomb = PICTURES[0] + bytes(100 << 20)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jpg", bomb)
+        archive.writestr("b.jpg", PICTURES[1])
+    first, second = all_of(tmp_path / "bomb.zip")
+    assert isinstance(first.error, MediaTooLarge)
+    assert "bomb.zip: a.jpg" in str(first.error)
+    assert second.data == PICTURES[1]
+
+
+def test_a_full_disk_is_no_fault_of_the_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr(sample_module, "_IN_MEMORY", 100)
+
+    @contextmanager
+    def full(**_):
+        with Path("/dev/full").open("wb", buffering=0) as file:
+            yield file
+
+    monkeypatch.setattr(sample_module, "NamedTemporaryFile", full)
+    for source in (shard(tmp_path / "s.tar", PICTURES), zipped(tmp_path / "s.zip", PICTURES)):
+        with pytest.raises(OutputError, match="no room"):
+            all_of(source)
+
+
+def test_results_of_another_scan_are_no_pictures(tmp_path):
+    """Their thumbnails carry the mark, and would be counted."""
+    (tmp_path / "a.jpg").write_bytes(PICTURES[0])
+    old = tmp_path / "sub" / "found"
+    (old / "thumbnails").mkdir(parents=True)
+    parquet(old / "thumbnails" / "1.parquet", PICTURES)
+    assert len(all_of(tmp_path)) == 6
+    for name in ("run.json", "units.jsonl"):
+        (old / name).write_text("{}")
+    units_module._among_results.cache_clear()
+    assert [each.key for each in all_of(tmp_path)] == ["a.jpg"]
+    with pytest.raises(UnsupportedMedia, match="results of a scan"):
+        all_of(old)
 
 
 @pytest.mark.parametrize("kind", ["tar", "parquet", "zip"])

@@ -11,12 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, gettempdir
 from typing import IO, Any, BinaryIO, Literal, Self, cast
 
-from watermark.errors import MediaError, MediaTooLarge, UnreadableMedia, UnsupportedMedia
+from watermark.errors import (
+    MediaError,
+    MediaTooLarge,
+    OutputError,
+    UnreadableMedia,
+    UnsupportedMedia,
+)
 from watermark.files import ANIMATION_SUFFIXES, FILM_SUFFIXES, STILL_SUFFIXES, shown
 from watermark.formats import is_film_by, sniff
+from watermark.stills import MAX_PIXELS, most_bytes
 
 __all__ = [
     "Kind",
@@ -36,7 +43,8 @@ UnitKind = Literal["files", "tar", "zip", "parquet", "arrow"]
 
 _ENDINGS = STILL_SUFFIXES | FILM_SUFFIXES | ANIMATION_SUFFIXES
 _IN_MEMORY = 64 << 20  # bytes; larger files that are no file yet go through a temporary one
-_LARGEST = 64 << 30  # bytes: a clip that is longer is refused, as is a bomb
+# Bytes: what is longer is refused, as is a bomb.
+_LARGEST: dict[Kind, int] = {"clip": 64 << 30, "still": most_bytes(MAX_PIXELS)}
 _COPIED = 1 << 20  # bytes at a time
 
 
@@ -139,30 +147,57 @@ def kind_of(head: bytes, name: str) -> Kind | None:
 
 
 def loaded(
-    content: IO[bytes], head: bytes, source: str, key: str, kind: Kind, *, size: int = _LARGEST
+    content: IO[bytes], head: bytes, source: str, key: str, kind: Kind, *, size: int | None = None
 ) -> Iterator[Sample]:
     """Yield the sample whose first bytes, `head`, were read already.
 
     A large one is copied to a private file that lasts until the next sample.  Its `size`, where it
-    is known, spares the room for more.
+    is told, spares the room for more; it may be a lie.
+
+    Raises
+    ------
+    OutputError
+        If there is no room for the copy, which is no fault of the sample.
     """
-    data = head + content.read(max(0, min(size, _IN_MEMORY) + 1 - len(head)))
-    if len(data) <= _IN_MEMORY:
-        yield Sample(source, key, kind, data=data)
-        return
-    with NamedTemporaryFile(prefix="sukashi-", suffix=PurePosixPath(key).suffix[:8]) as copy:
-        copy.write(data)
-        size = len(data)
-        del data
-        while size <= _LARGEST and (part := content.read(_COPIED)):
-            copy.write(part)
-            size += len(part)
-        copy.flush()
-        if size <= _LARGEST:
-            yield Sample(source, key, kind, path=Path(copy.name))
+    most = _LARGEST[kind]
+    told = most if size is None else size
+    data = head
+    if told <= most:
+        data += content.read(max(0, min(told, _IN_MEMORY) + 1 - len(head)))
+        if len(data) <= _IN_MEMORY:
+            yield Sample(source, key, kind, data=data)
             return
-    error = MediaTooLarge(f"{shown(source)}: {shown(key)}: more than {_LARGEST >> 30} GiB")
-    yield Sample(source, key, error=error)
+        # Without a buffer: one that cannot be emptied would hide why when it is closed.
+        suffix = PurePosixPath(key).suffix[:8]
+        with NamedTemporaryFile(prefix="sukashi-", suffix=suffix, buffering=0) as copy:
+            copied = _copied(content, data, copy, most)
+            del data
+            if copied <= most:
+                yield Sample(source, key, kind, path=Path(copy.name))
+                return
+    error = MediaTooLarge(
+        f"{shown(source)}: {shown(key)}: longer than the {most / 2**30:.3g} GiB that a {kind} may "
+        "have; take it out and look at it by itself"
+    )
+    yield Sample(source, key, kind, error=error)
+
+
+def _copied(content: IO[bytes], data: bytes, copy: IO[bytes], most: int) -> int:
+    """Copy what was read and all that follows, up to a little more than `most` bytes."""
+    size = 0
+    while data and size <= most:
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[copy.write(left) :]
+        except OSError as error:
+            raise OutputError(
+                f"{shown(gettempdir())}: no room for a copy of a large file ({error.strerror}); "
+                "make room there, or name another folder with TMPDIR, and go on"
+            ) from error
+        size += len(data)
+        data = content.read(_COPIED)
+    return size
 
 
 def is_url(source: str) -> bool:

@@ -16,7 +16,7 @@ from scipy.stats import beta
 
 __all__ = ["COLUMNS", "FoundWork", "Summary", "interval", "summarise"]
 
-COLUMNS = ["kind", "verdict", "works", "reason"]  # of the rows, that are asked for
+COLUMNS = ["kind", "verdict", "works", "reason", "error"]  # of the rows, that are asked for
 _LEVELS = {"detected": 1e-9, "indicated": 1e-6}  # p-value of each verdict, at most
 _OUTSIDE = 0.025  # of the probability, on each side of an interval
 
@@ -64,6 +64,8 @@ class Summary:
         Of those: ``still`` and ``clip``.
     reasons : Counter of str
         Why the others were not.
+    told : dict of str to str
+        The sentence of the first row with each reason.
     works : list of FoundWork
         Most frequent first.
     """
@@ -72,6 +74,7 @@ class Summary:
     verdicts: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    told: dict[str, str] = field(default_factory=dict)
     works: list[FoundWork] = field(default_factory=list)
 
     @property
@@ -115,6 +118,7 @@ class Summary:
             ],
             "failed": self.reasons.total(),
             "reasons": dict(self.reasons),
+            "first_of_each_reason": dict(self.told),
         }
 
 
@@ -132,7 +136,9 @@ def summarise(rows: Iterable[dict[str, Any]]) -> Summary:
         summary.rows += 1
         verdict = row["verdict"]
         if verdict is None:
-            summary.reasons[row["reason"] or "broken"] += 1
+            reason = row["reason"] or "broken"
+            summary.reasons[reason] += 1
+            summary.told.setdefault(reason, row["error"] or "")
             continue
         summary.verdicts[verdict] += 1
         summary.kinds[row["kind"]] += 1

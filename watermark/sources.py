@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from watermark.columnar import Cell, arrow_cells, parquet_cells
-from watermark.errors import MediaError, UnreadableMedia
+from watermark.errors import MediaError, OutputError, UnreadableMedia
 from watermark.files import shown
 from watermark.formats import HEAD, is_film
 from watermark.sample import Sample, Unit, below, is_url, kind_of, loaded, opened
@@ -28,6 +28,11 @@ def samples(unit: Unit) -> Iterator[Sample]:
     """Yield the samples of a unit, always in the same order; one is in memory at a time.
 
     Whatever is wrong with a source is told by a sample with an error, and never raised.
+
+    Raises
+    ------
+    OutputError
+        If there is no room for a copy of a large file.
     """
     if unit.problem:
         yield Sample(unit.source, "", error=UnreadableMedia(unit.problem))
@@ -45,6 +50,8 @@ def samples(unit: Unit) -> Iterator[Sample]:
                 yield from zip_samples(file, unit.source, start=unit.start, stop=unit.stop)
             else:
                 yield from (_of_cell(unit.source, cell) for cell in _cells(file, unit))
+    except OutputError:  # no room for a copy is no fault of the source
+        raise
     except MediaError as error:
         yield Sample(unit.source, "", error=_named(unit.source, error))
     except OSError as error:  # as of a network that fails while a shard is read
@@ -81,6 +88,8 @@ def _file(source: str, item: str) -> Iterator[Sample]:
         with opened(whole) as file:
             head = file.read(HEAD)
             yield from loaded(file, head, source, item, kind_of(head, item) or "still")
+    except OutputError:
+        raise
     except MediaError as error:
         yield Sample(source, item, error=error)
     except OSError as error:

@@ -95,15 +95,15 @@ def page(trace: Trace, *, name: str, clean: Trace | None = None, clean_name: str
     )
 
 
-def write_page(path: AnyPath, text: str) -> None:
-    """Write a page, replaced only when it is complete.
+def write_page(path: AnyPath, text: str, *, replace: bool = False) -> None:
+    """Write a page; it gets its name when it is complete.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If it cannot be written, or something has that name and is not to be replaced.
     """
-    with atomic_write(path) as temporary:
+    with atomic_write(path, replace=replace) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -41,11 +41,17 @@ _ROWS = 256  # of a table in one unit, at least
 _MEMBERS = 4096  # of a zip file
 _PART = 1 << 30  # bytes of a tar file, at least
 
+_PACKED = {".gz", ".bz2", ".xz"}  # of which tar shards alone are read
+_RESULTS = ("run.json", "units.jsonl")  # what `watermark.results` keeps
 _MEDIA = STILL_SUFFIXES | FILM_SUFFIXES | ANIMATION_SUFFIXES
 _SHARDS: dict[str, UnitKind] = {
     ".tar": "tar",
     ".tar.gz": "tar",
     ".tgz": "tar",
+    ".tar.bz2": "tar",
+    ".tbz2": "tar",
+    ".tar.xz": "tar",
+    ".txz": "tar",
     ".zip": "zip",
     ".parquet": "parquet",
     ".arrow": "arrow",
@@ -54,6 +60,8 @@ _SHARDS: dict[str, UnitKind] = {
 _SIGNATURES: tuple[tuple[bytes, int, UnitKind], ...] = (
     (b"ustar", 257, "tar"),
     (b"\x1f\x8b", 0, "tar"),
+    (b"BZh", 0, "tar"),
+    (b"\xfd7zXZ\0", 0, "tar"),
     (b"PK\3\4", 0, "zip"),
     (b"PAR1", 0, "parquet"),
     (b"ARROW1", 0, "arrow"),
@@ -110,17 +118,22 @@ def _units(sources: Sequence[str], column: str | None, leave_out: AnyPath | None
 def _of_folder(source: str, column: str | None, leave_out: AnyPath | None) -> Iterator[Unit]:
     problems: list[MediaError] = []
     folder = Path(source)
+    if _is_results(folder):
+        raise UnsupportedMedia(
+            f"{shown(source)}: holds the results of a scan and no pictures; name what was scanned"
+        )
     found = find_media(
         [folder],
-        suffixes=_MEDIA | _SHARDS.keys() | {".gz"},
+        suffixes=_MEDIA | _SHARDS.keys() | _PACKED,
         leave_out=leave_out,
         on_error=problems.append,
     )
     here = (
         str(each.path.relative_to(folder))
         for each in found
-        if not each.path.name.lower().endswith(".gz") or _shard(each.path.name)
+        if each.path.suffix.lower() not in _PACKED or _shard(each.path.name)
         if each.path.suffix.lower() != ".arrow" or _is_saved(each.path)
+        if not _among_results(each.path.parent, folder)
     )
     yield from _together(source, here, lambda item: str(folder / item), column)
     for error in problems:
@@ -244,6 +257,23 @@ def _lines(source: str) -> Iterator[str]:
         raise UnreadableMedia(
             f"{shown(source[1:])}: this list cannot be read ({error.strerror}); check its name"
         ) from error
+
+
+@lru_cache(maxsize=256)
+def _among_results(folder: Path, top: Path) -> bool:
+    """Tell whether a folder below `top` is of the results of a scan, whose thumbnails are marked.
+
+    Parameters
+    ----------
+    folder, top : Path
+    """
+    if folder == top:
+        return False
+    return _is_results(folder) or _among_results(folder.parent, top)
+
+
+def _is_results(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in _RESULTS)
 
 
 def _is_saved(path: Path) -> bool:
