@@ -2,10 +2,11 @@
 
 *Wrong keys.*  Real pictures without a mark are observed once, without a key, and folded as the
 whole frame; then z of one fixed code word is taken for millions of wrong keys and compared with
-exp(−z²/2), the bound that the p-value rests on, and with the normal tail.  A wrong key is nothing
-but fair signs, so for the millions they come from a counter-based generator (Philox, through
-NumPy) and are summed by table look-up, with a new order of the bits for each block of keys; some
-thousands of real keys go through the product's own SHAKE-256 carriers and soft word beside them.
+3.178 Q(z), the bound that the p-value rests on, and with Q, the normal tail.  A wrong key is
+nothing but fair signs, so for the millions they come from a counter-based generator (Philox,
+through NumPy) and are summed by table look-up, with a new order of the bits for each block of keys;
+some thousands of real keys go through the product's own SHAKE-256 carriers and soft word beside
+them.
 
 *Families.*  The largest of 13 alignments under one key (upright, mirrored and shifted, all with the
 same signs) and of 1,000 code words at one alignment, with the charge of log 13 and log 1,000.
@@ -41,6 +42,7 @@ from watermark.evidence import Observation
 from watermark.identify import Codebook
 from watermark.key import Key
 from watermark.profile import DEFAULT
+from watermark.signsum import log_unit_tail, unit_quantile
 from watermark.transform import analyse, chip_count, levels
 
 __all__ = ["folded", "main", "sign_sums"]
@@ -180,13 +182,13 @@ def _decided(trial: _Trial) -> tuple[str, str, float, int]:
 def _survival_table(counts: Counts, true: Counts) -> str:
     rows = []
     for z in np.arange(0.5, 5.6, 0.5):
-        tail, bound = norm.sf(z), math.exp(-z * z / 2)
+        tail, bound = norm.sf(z), math.exp(float(log_unit_tail(z)))
         observed, real = counts.above(z), true.above(z)
         cells = (f"{counts.trials * tail:.1f}", f"{tail:.2e}", f"{bound:.2e}")
         low, high = observed.interval()
         share = f"{observed.rate:.2e} ({low:.1e} to {high:.1e})"
         rows.append((f"{z:.1f}", observed.found, *cells, share, f"{real.found}/{real.trials}"))
-    head = ("z", "keys over", "normal expects", "normal tail", "exp(−z²/2)", "share, 95 %", "SHAKE")
+    head = ("z", "keys over", "normal expects", "normal tail", "3.178 Q(z)", "share, 95 %", "SHAKE")
     return table(head, rows)
 
 
@@ -195,7 +197,7 @@ def _family_table(wide: Counts, many: Counts) -> str:
     for level in _LEVELS:
         cells = []
         for counts, size in ((wide, _WIDE), (many, _MANY)):
-            over = counts.above(math.sqrt(2 * math.log(size / level)))
+            over = counts.above(unit_quantile(math.log(level / size)))
             low, high = over.interval()
             cells.append(f"{over.found}/{over.trials} ({low:.1e} to {high:.1e})")
         rows.append((f"{level:g}", *cells))

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from bench.score import Score
+from watermark.signsum import log_unit_tail
 
 __all__ = ["Counts", "plot"]
 
@@ -90,7 +91,7 @@ def plot(path: Path, curves: Sequence[tuple[str, Counts, int]], *, chips: int) -
     figures = importlib.import_module("matplotlib.pyplot")
     figure, axes = figures.subplots(figsize=(8, 5.5))
     z = np.linspace(0, 7.5, 301)
-    axes.semilogy(z, np.exp(-z * z / 2), "k-", lw=1.2, label="exp(−z²/2)")
+    axes.semilogy(z, np.exp(log_unit_tail(z)), "k-", lw=1.2, label="3.178 Q(z)")
     axes.semilogy(z, norm.sf(z), "k--", lw=1.0, label="normal tail")
     for index, (name, counts, charge) in enumerate(curves):
         color = f"C{index}"
@@ -99,8 +100,8 @@ def plot(path: Path, curves: Sequence[tuple[str, Counts, int]], *, chips: int) -
         label = f"{name} ({counts.trials:,})"
         axes.semilogy(z[shown], rates[shown], color=color, lw=1.6, label=label)
         if charge > 1:
-            bound = np.minimum(1, charge * np.exp(-z * z / 2))
-            axes.semilogy(z, bound, color=color, lw=0.9, ls=":", label=f"{charge} × exp(−z²/2)")
+            bound = np.minimum(1, charge * np.exp(log_unit_tail(z)))
+            axes.semilogy(z, bound, color=color, lw=0.9, ls=":", label=f"{charge} × 3.178 Q(z)")
     axes.set(xlabel="z", ylabel="share of wrong keys at or above z", ylim=(5e-8, 1.5))
     axes.set_title(f"Wrong keys over real pictures, {chips:,} chips")
     axes.grid(alpha=0.3)

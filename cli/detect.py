@@ -11,7 +11,7 @@ import click
 from cli.files import Failures, files_argument, finish, max_pixels_option, named
 from cli.overlay import check_overlay, check_plot, write_overlay
 from cli.progress import Progress
-from cli.text import echo_json, json_option, opened_registry, printable, registry_option
+from cli.text import echo_json, json_option, opened_catalogue, printable, registry_option
 from cli.timeline import live, tell_film, write_timeline
 from cli.verdict import tell
 from watermark.errors import RegistryError, WatermarkError
@@ -104,10 +104,9 @@ def detect(
         find_media,
     )
     from watermark.formats import is_film  # noqa: PLC0415
-    from watermark.identification import Catalogue, identify_still  # noqa: PLC0415
+    from watermark.identification import identify_still  # noqa: PLC0415
     from watermark.key import Key  # noqa: PLC0415
     from watermark.record import BLANK, film_record, record  # noqa: PLC0415
-    from watermark.registry import registry_exists  # noqa: PLC0415
     from watermark.stills import MAX_PIXELS  # noqa: PLC0415
 
     if blind and registry is not None:
@@ -119,14 +118,7 @@ def detect(
     keep_freed_memory()
     keys = list(dict.fromkeys(Key.read(file) for file in key_files))
     with ExitStack() as stack:
-        catalogue = None
-        # Only the file in the data folder may be missing: what was named is to be there.
-        named_one = registry is not None or os.environ.get("SUKASHI_REGISTRY")
-        if not blind and (named_one or registry_exists()):
-            opened = stack.enter_context(opened_registry(registry, read_only=True))
-            catalogue = Catalogue.load(opened)
-        elif not blind:
-            click.echo("No registry yet: marks are told by their numbers.", err=True)
+        catalogue = opened_catalogue(registry, stack, blind=blind)
         progress = stack.enter_context(Progress())
         failures = Failures(progress, BLANK if as_json else None)
         endings = STILL_SUFFIXES | FILM_SUFFIXES | ANIMATION_SUFFIXES

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import unicodedata
 from collections.abc import Callable
-from typing import Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from watermark.identification import Catalogue
 
 __all__ = [
     "cells",
     "echo_json",
     "fit",
     "json_option",
+    "opened_catalogue",
     "opened_registry",
     "printable",
     "registry_option",
@@ -86,6 +92,23 @@ def opened_registry(registry: str | None, *, read_only: bool = False) -> Any:
     from watermark.registry import open_registry  # noqa: PLC0415 - slow, and help needs none
 
     return open_registry(registry, read_only=read_only)
+
+
+def opened_catalogue(registry: str | None, stack: ExitStack, *, blind: bool) -> Catalogue | None:
+    """Return the marks that are asked about, or None where numbers are told instead of works.
+
+    The registry is closed with `stack`.  Only the file in the data folder may be missing, which is
+    said: what was named is to be there.
+    """
+    from watermark.identification import Catalogue  # noqa: PLC0415 - slow, and help needs none
+    from watermark.registry import registry_exists  # noqa: PLC0415
+
+    if blind:
+        return None
+    if registry is None and not os.environ.get("SUKASHI_REGISTRY") and not registry_exists():
+        click.echo("No registry yet: marks are told by their numbers.", err=True)
+        return None
+    return Catalogue.load(stack.enter_context(opened_registry(registry, read_only=True)))
 
 
 def json_option(command: Command) -> Command:

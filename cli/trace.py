@@ -18,7 +18,7 @@ from cli.text import (
     echo_json,
     fit,
     json_option,
-    opened_registry,
+    opened_catalogue,
     printable,
     registry_option,
 )
@@ -143,9 +143,7 @@ def trace(
     from watermark.allocator import keep_freed_memory  # noqa: PLC0415 - slow, help needs none
     from watermark.errors import OutputError  # noqa: PLC0415
     from watermark.feeding import ASPECTS  # noqa: PLC0415
-    from watermark.identification import Catalogue  # noqa: PLC0415
     from watermark.key import Key  # noqa: PLC0415
-    from watermark.registry import registry_exists  # noqa: PLC0415
     from watermark.stillgate import StillGate  # noqa: PLC0415
     from watermark.trace_report import page, write_page  # noqa: PLC0415
     from watermark.trace_words import trace_record  # noqa: PLC0415
@@ -159,13 +157,7 @@ def trace(
     keep_freed_memory()
     keys = list(dict.fromkeys(Key.read(file) for file in key_files))
     with ExitStack() as stack:
-        catalogue = None
-        named_one = registry is not None or os.environ.get("SUKASHI_REGISTRY")
-        if not blind and (named_one or registry_exists()):
-            opened = stack.enter_context(opened_registry(registry, read_only=True))
-            catalogue = Catalogue.load(opened)
-        elif not blind:
-            click.echo("No registry yet: marks are told by their numbers.", err=True)
+        catalogue = opened_catalogue(registry, stack, blind=blind)
         progress = stack.enter_context(Progress())
         gate = stack.enter_context(StillGate())
         aspects = {**ASPECTS, **frame_sizes}
