@@ -31,6 +31,7 @@ from bench.corpus import Picture, cores, corpus_hash, side_by_side
 from bench.report import provenance, resumed, write_lines
 from bench.stills import bench_key, registry
 from bench.video_attacks import ATTACKS, MASTERS, MINUTE, UNMARKED, VideoAttack, apply
+from bench.video_masters import FILES, delivered
 from bench.video_media import Footage, films, marked, read
 from bench.video_outcome import of_film, of_still, summary
 from watermark.clip_identification import DEFAULT_FPS, identify_clip
@@ -183,6 +184,10 @@ def _attacked(path: Path, trial: Trial, rng: np.random.Generator, setting: Setti
     else:
         footage = trial.cut(_whole(trial.film), setting, seconds=setting.seconds)
         footage = MASTERS[row.master](footage, rng)
+        if row.master in FILES:
+            mark = None if number is None else (bench_key(setting.seed), number)
+            delivered(path, row, footage, mark, rng)
+            return
         if number is not None:
             footage = marked(footage, bench_key(setting.seed), number)
     rivals = [each for each in setting.corpus if each != trial.film]

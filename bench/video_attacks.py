@@ -39,7 +39,7 @@ from bench.video_media import Coding, Footage, write, write_gif
 
 __all__ = ["ATTACKS", "MASTERS", "MINUTE", "UNMARKED", "VideoAttack", "apply", "x264"]
 
-Master = Literal["sdr", "10 bit", "hdr10"]
+Master = Literal["sdr", "10 bit", "hdr10", "prores", "variable rate"]
 
 MINUTE = "5 s in a minute"
 
@@ -62,7 +62,7 @@ class VideoAttack:
     others : int
         How many further, unmarked films it takes.
     master : str
-        What is marked: the film of 8 bits, or a version of it.
+        What is marked: the film of 8 bits, or a version of it; some are files (`video_masters`).
     one_frame : bool
         Whether one frame of the result is all that is left, as JPEG of quality 75.
     """
@@ -108,7 +108,13 @@ def _to_hdr10(footage: Footage, _: np.random.Generator) -> Footage:
 
 
 # What is marked, made from a film of 8 bits.
-MASTERS: Mapping[Master, VideoChange] = {"sdr": same, "10 bit": ten_bits, "hdr10": _to_hdr10}
+MASTERS: Mapping[Master, VideoChange] = {
+    "sdr": same,
+    "10 bit": ten_bits,
+    "hdr10": _to_hdr10,
+    "prores": ten_bits,
+    "variable rate": same,
+}
 
 _MPEG2 = Coding("mpeg2video", {}, ".mpg", 4_000_000)
 _GIF = Coding("gif", {"width": "320", "colours": "64", "rate": "10"}, ".gif")
@@ -158,6 +164,14 @@ _TABLE = (
     ),
     VideoAttack("hdr10 to sdr", 0.97, "Hable, x264 CRF 18", x264(18), _to_sdr, master="hdr10"),
     VideoAttack("10 to 8 bit", 0.99, "x264 CRF 18", x264(18), _to_eight, master="10 bit"),
+    VideoAttack("prores", 0.99, "422 HQ, x264 CRF 28", x264(28), _to_eight, master="prores"),
+    VideoAttack(
+        "variable rate",
+        0.99,
+        "every third frame missing at random, x264 CRF 28",
+        Coding("libx264", {"crf": "28", "preset": "medium"}, ".mkv"),
+        master="variable rate",
+    ),
     VideoAttack("gif", 0.70, "320 px wide, 64 colours, 10 a second", _GIF),
     VideoAttack(
         MINUTE, 0.90, "others marked or not, x264 CRF 23 veryfast, ± 1 s", x264(23, "veryfast")

@@ -27,7 +27,19 @@ from watermark.moving import MovieMarker
 from watermark.planes import PlaneFormat
 from watermark.scheduling import ordinary_threads
 
-__all__ = ["SDR", "Coding", "Footage", "Frame", "films", "marked", "read", "write", "write_gif"]
+__all__ = [
+    "SDR",
+    "Coding",
+    "Footage",
+    "Frame",
+    "films",
+    "marked",
+    "opened",
+    "read",
+    "video_frame",
+    "write",
+    "write_gif",
+]
 
 Plane = NDArray[Any]
 Frame = tuple[Plane, Plane, Plane]
@@ -147,16 +159,17 @@ def write(
         stream: Any = None
         for at, planes in enumerate(frames):
             if stream is None:
-                stream = _stream(file, coding, rate, planes[0].shape, pixels)
+                stream = opened(file, coding, rate, planes[0].shape, pixels)
                 stream.codec_context.open()
                 ordinary_threads()
-            file.mux(stream.encode(_video_frame(planes, pixels, at, rate)))
+            file.mux(stream.encode(video_frame(planes, pixels, at, rate)))
         if stream is None:
             raise ValueError(f"{path}: a film of no frames")
         file.mux(stream.encode())
 
 
-def _stream(file: Any, coding: Coding, rate: Fraction, shape: tuple[int, ...], pixels: str) -> Any:
+def opened(file: Any, coding: Coding, rate: Fraction, shape: tuple[int, ...], pixels: str) -> Any:
+    """Return a new video stream of a file that is written, whose encoder has one thread."""
     os.environ.setdefault("SVT_LOG", "1")  # errors alone; SVT-AV1 asks nothing else
     stream = file.add_stream(coding.codec, rate=rate)
     stream.height, stream.width = shape
@@ -167,7 +180,8 @@ def _stream(file: Any, coding: Coding, rate: Fraction, shape: tuple[int, ...], p
     return stream
 
 
-def _video_frame(planes: Frame, pixels: str, at: int, rate: Fraction) -> Any:
+def video_frame(planes: Frame, pixels: str, at: int, rate: Fraction) -> Any:
+    """Return libav's frame of three planes, the `at`-th of a film."""
     height, width = planes[0].shape
     frame: Any = av.VideoFrame(width, height, pixels)
     for target, source in zip(frame.planes, planes, strict=True):
@@ -212,7 +226,7 @@ def write_gif(path: Path, footage: Footage, *, width: int, colours: int, rate: i
     use.link_to(sink)
     graph.configure()
     for at, planes in enumerate(footage.frames):
-        source.push(_video_frame(planes, "yuv420p", at, footage.rate))
+        source.push(video_frame(planes, "yuv420p", at, footage.rate))
     source.push(None)
     with av.open(str(path), "w", format="gif") as file:
         stream: Any = file.add_stream("gif", rate=rate)

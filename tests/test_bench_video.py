@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from bench.report import lines_of
 from bench.stills import bench_key, registry
 from bench.video import Setting, Trial, excerpts, measure
 from bench.video_attacks import ATTACKS, MINUTE
+from bench.video_masters import variable_rate
 from bench.video_media import Coding, Footage, films, marked, read, write
 from bench.video_outcome import of_film, of_still, summary
 from watermark.align import Alignment
@@ -304,3 +306,26 @@ def test_the_mean_growth_counts_films_and_not_bytes():
     assert mean[1:5] == ["mean", "+7.0 %", "+7.0 %", "+7.0 %"]
     assert most[1:5] == ["at most", "+12.0 %", "+5.0 %", "+2.0 %"]
     assert over[1:5] == ["", "", "over", "over"]
+
+
+@pytest.mark.parametrize("name", ["prores", "variable rate"])
+def test_masters_that_are_files_are_marked_by_the_product_and_found(name, tmp_path, monkeypatch):
+    lossless = replace(ATTACKS[name], coding=Coding("ffv1", {}, ".mkv"))
+    monkeypatch.setitem(ATTACKS, name, lossless)
+    folder = tmp_path / "films"
+    folder.mkdir()
+    film = footage(30, (360, 640), seed=4)
+    write(folder / "a.mkv", film.frames, rate=film.rate, coding=Coding("ffv1", {}, ".mkv"))
+    setting = Setting(films([folder]), registry(2000, 1), seconds=1.0)
+    assert measure(Trial(setting.corpus[0], name, 0), setting)["found"]
+
+
+def test_a_film_of_variable_rate_keeps_the_times_of_the_frames_it_has(tmp_path):
+    film = footage(24)
+    variable_rate(tmp_path / "a.mkv", film, np.random.default_rng(0))
+    with av.open(str(tmp_path / "a.mkv")) as file:
+        times = [frame.time for frame in file.decode(video=0)]
+    gaps = set(np.diff(np.rint(np.array(times) * 24)).astype(int))
+    assert times[0] == 0
+    assert gaps > {1}
+    assert 8 < len(times) < 24

@@ -100,7 +100,8 @@ def test_the_table_says_what_the_issue_asks_for():
     assert targets["pip 50"] == 0.85
     assert targets["gif"] == 0.70
     assert targets[MINUTE] == 0.90
-    assert len(ATTACKS) == 33
+    assert targets["prores"] == targets["variable rate"] == 0.99
+    assert len(ATTACKS) == 35
     assert set(UNMARKED.values()) < set(ATTACKS)
 
 
