@@ -238,6 +238,7 @@ def _lines(told: Trace, clean: Trace | None, out: str | None) -> Iterator[tuple[
     from watermark.trace_words import (  # noqa: PLC0415
         CONTROL_FOUND,
         again,
+        counted,
         grown,
         power,
         seen,
@@ -276,7 +277,9 @@ def _lines(told: Trace, clean: Trace | None, out: str | None) -> Iterator[tuple[
     if told.singles:
         names = ", ".join(each.name for each in told.singles[:_SINGLES])
         more = ", …" if len(told.singles) > _SINGLES else ""
-        yield "by itself", f"{len(told.singles):,} outputs carry a mark alone: {names}{more}"
+        verb = "carries" if len(told.singles) == 1 else "carry"
+        alone = f"{counted(len(told.singles), 'output')} {verb} a mark alone"
+        yield "by itself", f"{alone}: {names}{more}"
     yield "could see", seen(told)
     yield "looks", again(told)
     if out is not None:

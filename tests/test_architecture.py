@@ -26,7 +26,17 @@ FLOORS = {
     | {"footage", "rasters", "numbered", "dpx", "exr"}
     | {"stillgate", "still_decoding", "seat", "crew", "cluster", "kept"}
     | {"database", "migrations", "intake", "columns", "registry"}
-    | {"sample", "shards", "columnar", "tables", "units", "sources", "attempts", "results"}
+    | {
+        "sample",
+        "shards",
+        "columnar",
+        "tables",
+        "holdings",
+        "units",
+        "sources",
+        "attempts",
+        "results",
+    }
     | {"ids", "tokens", "sightings", "forgetting", "jobs"},
     4: {"marking", "identification", "filming", "clip_identification", "shots", "scan", "record"}
     | {"scan_rows", "scan_setup", "screening", "thumbnails", "scanning", "scan_workers"}

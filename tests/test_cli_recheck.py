@@ -203,8 +203,19 @@ def test_evidence_that_is_damaged_or_was_not_kept_is_a_row_with_an_error(kept):
         assert rows[f"{name}/第1話/c.webp"]["error"].endswith("scan it again")
 
 
-def test_a_table_that_is_damaged_is_one_row_with_an_error(kept):
+def test_of_a_table_that_is_damaged_every_sample_has_its_row_with_an_error(kept):
+    before = {row.cells["key"]: row.cells for row in rechecked(kept)}
     (path,) = (kept / "evidence").glob("*.parquet")
+    path.write_bytes(path.read_bytes()[:-100])
+    rows = {row.cells["key"]: row.cells for row in rechecked(kept)}
+    assert rows.keys() == before.keys()
+    failed = [key for key, cells in before.items() if cells.get("error") is None]
+    assert failed
+    assert {rows[key]["reason"] for key in failed} == {"damaged"}
+
+
+def test_a_table_of_rows_that_is_damaged_is_one_row_with_an_error(kept):
+    (path,) = (kept / "rows").glob("*.parquet")
     path.write_bytes(path.read_bytes()[:-100])
     (row,) = rechecked(kept)
     assert row.cells["reason"] == "damaged"

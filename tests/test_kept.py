@@ -72,11 +72,17 @@ def test_a_folder_without_evidence_says_what_to_do(tmp_path):
         kept_units(store(tmp_path, kept=()))
 
 
-def test_a_table_that_is_cut_short_is_refused(tmp_path):
-    table = store(tmp_path) / "evidence" / "0000000-crawl.parquet"
+@pytest.mark.parametrize("where", ["evidence", "rows"])
+def test_a_table_that_is_cut_short_is_told(tmp_path, where):
+    table = store(tmp_path) / where / "0000000-crawl.parquet"
     table.write_bytes(table.read_bytes()[:-9])
-    with pytest.raises(UnreadableMedia, match="no whole table"):
-        found(tmp_path)
+    if where == "rows":
+        with pytest.raises(UnreadableMedia, match="no whole table"):
+            found(tmp_path)
+        return
+    samples = list(kept_samples(tmp_path, "0000000-crawl"))
+    assert [(each.cells["key"], each.evidence) for each in samples] == [("a", None), ("b", None)]
+    assert all(each.damaged for each in samples)
 
 
 def test_every_run_that_asks_is_counted_once(tmp_path):

@@ -354,6 +354,16 @@ def test_a_registry_that_is_gone_ends_the_run_and_loses_nothing(setup, tmp_path)
     assert run(results, LocalEngine(setup, results.folder, jobs=1)) == Outcome(1, 0, 0)
 
 
+def test_a_run_that_was_refused_leaves_no_folder(tmp_path):
+    with Results(tmp_path / "new"):
+        pass
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "mine").mkdir()
+    with Results(tmp_path / "mine"):
+        pass
+    assert (tmp_path / "mine").exists()
+
+
 def test_results_are_of_one_run(tmp_path):
     (tmp_path / "a.jpg").write_bytes(jpeg(0))
     with Results(tmp_path / "r") as results:

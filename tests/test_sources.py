@@ -12,6 +12,7 @@ from piles import feather, jpeg, parquet, saved, shard, tar, zipped
 from watermark import sample as sample_module
 from watermark import units as units_module
 from watermark.errors import MediaTooLarge, OutputError, UnreadableMedia, UnsupportedMedia
+from watermark.holdings import among_results
 from watermark.sources import Unit, list_units, samples
 
 PICTURES = [jpeg(seed, 60, 90) for seed in range(5)]
@@ -184,6 +185,23 @@ def test_a_named_file_of_unknown_ending_is_told_by_its_content(tmp_path):
     assert len(all_of(path)) == 5
 
 
+def test_pictures_without_an_ending_are_found_in_folders_too(tmp_path):
+    (tmp_path / "000123").write_bytes(PICTURES[1])
+    (tmp_path / "LICENSE").write_text("do what you like")
+    assert [each.key for each in all_of(tmp_path)] == ["000123"]
+
+
+def test_what_is_named_twice_or_lies_in_what_is_named_is_looked_at_once(tmp_path, monkeypatch):
+    folder_of(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    once = [(each.source, each.key) for each in all_of(tmp_path)]
+    again = all_of(tmp_path, tmp_path / "b", tmp_path / "a.jpg", f"{tmp_path}/", ".")
+    assert [(each.source, each.key) for each in again] == once
+    # What the walk through the folder does not come by was meant all the same.
+    assert len(all_of(tmp_path, tmp_path / ".hidden.jpg")) == len(once) + 1
+    assert len(all_of("a.jpg", "b", "a.jpg", tmp_path / "c.jpg")) == 5
+
+
 def test_what_is_named_has_to_be_there(tmp_path):
     with pytest.raises(UnreadableMedia, match="there is no such file or folder"):
         list(list_units([str(tmp_path / "none")]))
@@ -258,7 +276,7 @@ def test_results_of_another_scan_are_no_pictures(tmp_path):
     assert len(all_of(tmp_path)) == 6
     for name in ("run.json", "units.jsonl"):
         (old / name).write_text("{}")
-    units_module._among_results.cache_clear()
+    among_results.cache_clear()
     assert [each.key for each in all_of(tmp_path)] == ["a.jpg"]
     with pytest.raises(UnsupportedMedia, match="results of a scan"):
         all_of(old)

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from watermark.errors import EvidenceError, OutputError
+from watermark.errors import EvidenceError, MediaError, OutputError
 from watermark.files import atomic_write, shown
 from watermark.ids import random_id
 from watermark.tables import read_rows
@@ -52,11 +52,14 @@ class KeptSample:
         a strip to be kept.
     looks : int
         How often it was decided on when it was kept, at least 1.
+    damaged : bool
+        Whether what was kept of it and of all behind it cannot be read.
     """
 
     cells: dict[str, Any]
     evidence: bytes | None
     looks: int
+    damaged: bool = False
 
 
 def kept_units(results: Path) -> list[str]:
@@ -88,23 +91,33 @@ def kept_samples(results: Path, unit: str) -> Iterator[KeptSample]:
     Raises
     ------
     MediaError
-        If a table is damaged.
+        If the table of rows is damaged.
     EvidenceError
         If the two do not belong together.
     """
     kept = results / _FOLDER / f"{unit}.parquet"
-    beside = read_rows(kept) if kept.exists() else iter(())
+    beside = _until_damage(kept) if kept.exists() else iter(())
     following = next(beside, None)
     for cells in read_rows(results / "rows" / f"{unit}.parquet"):
-        if following is not None and _name(following) == _name(cells):
+        if isinstance(following, MediaError):
+            yield KeptSample(cells, None, 1, damaged=True)
+        elif following is not None and _name(following) == _name(cells):
             yield KeptSample(cells, following["evidence"], int(following["looks"]))
             following = next(beside, None)
         else:
             yield KeptSample(cells, None, 1)
-    if following is not None:
+    if isinstance(following, dict):
         raise EvidenceError(
             f"{shown(kept)}: holds samples that the rows beside it do not have; scan again"
         )
+
+
+def _until_damage(kept: Path) -> Iterator[dict[str, Any] | MediaError]:
+    """Yield the rows of a table, and what is wrong with it where it breaks off."""
+    try:
+        yield from read_rows(kept)
+    except MediaError as error:
+        yield error
 
 
 def _name(cells: dict[str, Any]) -> tuple[Any, ...]:

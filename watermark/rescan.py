@@ -139,6 +139,8 @@ def _without_asking(sample: KeptSample, *, wanted: bool) -> Row | None:
     """Return the row of a sample that cannot be decided on; None for others."""
     if sample.cells["error"] is not None:
         return Row(sample.cells)
+    if sample.damaged:
+        return _failed(sample, "what was kept of it is damaged; scan it again", "damaged")
     if sample.evidence is None:
         return _failed(sample, "nothing was kept of it; scan it again", "not-kept")
     if not wanted:

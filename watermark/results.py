@@ -54,10 +54,12 @@ class Results:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self._lock: int | None = None
+        self._new = False
 
     def __enter__(self) -> Self:
         name = shown(self.folder)
         try:
+            self._new = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -79,6 +81,11 @@ class Results:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._new and [each.name for each in self.folder.iterdir()] == [_LOCK]:
+            # What was asked was refused, and nothing was begun.
+            (self.folder / _LOCK).unlink()
+            with suppress(OSError):
+                self.folder.rmdir()
         self._unlock()
 
     def _unlock(self) -> None:

@@ -16,6 +16,7 @@ from watermark.trace_words import (
     CONTROL_FOUND,
     MEANING,
     again,
+    counted,
     grown,
     power,
     seen,
@@ -111,8 +112,8 @@ def _about(trace: Trace, name: str) -> str:
     failed = f", {trace.failed:,} more could not be read" if trace.failed else ""
     marks = "" if trace.marks is None else f", {trace.marks:,} registered marks"
     return (
-        f"{name}: {trace.outputs:,} outputs of {trace.sizes:,} "
-        f"{'size' if trace.sizes == 1 else 'sizes'} added up{failed}. Key {trace.fingerprint}; "
+        f"{name}: {counted(trace.outputs, 'output')} of {counted(trace.sizes, 'size')} "
+        f"added up{failed}. Key {trace.fingerprint}; "
         f"{trace.ways:,} ways of folding{marks}; look {trace.looks[-1].number}. "
         f"The strongest mark: z {trace.z:.1f}, p = {power(trace.log10_p)}, {trace.way}."
     )
@@ -224,7 +225,7 @@ def _control(clean: Trace, name: str) -> list[str]:
     return [
         "<h2>Outputs that are known to be clean</h2>",
         _paragraph(
-            f"{name}: {clean.outputs:,} outputs, asked in the same way with the true key: "
+            f"{name}: {counted(clean.outputs, 'output')}, asked in the same way with the true key: "
             f"{clean.verdict.replace('-', ' ')}, z {clean.z:.1f}, p = {power(clean.log10_p)}. "
             + (CONTROL_FOUND if clean.signals else "")
         ),

@@ -17,6 +17,7 @@ __all__ = [
     "CONTROL_FOUND",
     "MEANING",
     "again",
+    "counted",
     "grown",
     "power",
     "seen",
@@ -88,6 +89,11 @@ def seen(trace: Trace) -> str:
     )
 
 
+def counted(number: int, word: str) -> str:
+    """Return a number and what it counts: ``1 output``, ``1,200 outputs``."""
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
+
+
 def grown(trace: Trace) -> str:
     """Say what more outputs would do."""
     match trace.outlook.kind:
@@ -96,7 +102,7 @@ def grown(trace: Trace) -> str:
         case "more":
             return (
                 "If the signal goes on growing as it did, "
-                f"about {trace.outlook.more:,} more outputs would settle it."
+                f"about {counted(trace.outlook.more or 0, 'more output')} would settle it."
             )
         case "never":
             return "The signal does not grow with the outputs in a way that would ever settle it."

@@ -5,19 +5,18 @@ Folders are walked as `watermark.files.find_media` does; what lies in them as a 
 file or a table, is read as one.  So a data set of Hugging Face is a folder like any other, whether
 it was saved as Arrow files or lies there as Parquet.
 
-Units come in the order of the sources, and the same sources give the same units.  A shard that
+Units come in the order of the sources, and the same sources give the same units.  What is named
+twice, or lies in a folder that is named as well, is looked at once.  A shard that
 cannot be read is a unit all the same, and what is wrong with it is told where it is read.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,6 +30,7 @@ from watermark.files import (
     find_media,
     shown,
 )
+from watermark.holdings import among_results, is_media, is_results, is_saved
 from watermark.sample import Unit, UnitKind, below, filesystem, is_url, opened
 from watermark.shards import tar_parts, zip_members
 
@@ -42,7 +42,6 @@ _MEMBERS = 4096  # of a zip file
 _PART = 1 << 30  # bytes of a tar file, at least
 
 _PACKED = {".gz", ".bz2", ".xz"}  # of which tar shards alone are read
-_RESULTS = ("run.json", "units.jsonl")  # what `watermark.results` keeps
 _MEDIA = STILL_SUFFIXES | FILM_SUFFIXES | ANIMATION_SUFFIXES
 _SHARDS: dict[str, UnitKind] = {
     ".tar": "tar",
@@ -89,7 +88,7 @@ def list_units(
     UnsupportedMedia
         If it is a URL of a kind that cannot be opened here, or has a password in it.
     """
-    for number, unit in enumerate(_units(sources, column, leave_out)):
+    for number, unit in enumerate(_units(_once(sources, leave_out), column, leave_out)):
         last = (unit.items or (unit.source,))[0] if unit.kind == "files" else unit.source
         word = re.sub(r"[^A-Za-z0-9_]+", "-", Path(last).name or "source").strip("-")[:40]
         yield replace(unit, name=f"{number:07d}-{word}".rstrip("-"))
@@ -115,16 +114,45 @@ def _units(sources: Sequence[str], column: str | None, leave_out: AnyPath | None
             raise UnreadableMedia(f"{shown(source) or repr('')}: there is no such file or folder")
 
 
+def _once(sources: Sequence[str], leave_out: AnyPath | None) -> list[str]:
+    """Return sources without those that are named before, or lie in a folder that is."""
+    here = {
+        source: Path(source).resolve()
+        for source in sources
+        if not is_url(source) and Path(source).exists()
+    }
+    folders = {place for place in here.values() if place.is_dir()}
+    out = None if leave_out is None else Path(leave_out).resolve()
+
+    def walked(place: Path) -> bool:
+        """Tell whether the walk through another folder comes by."""
+        if out is not None and out in {place, *place.parents}:
+            return False
+        if not place.is_dir() and not (place.suffix.lower() in _MEDIA or _shard(place.name)):
+            return False
+        return any(
+            not any(part.startswith(".") for part in place.relative_to(above).parts)
+            for above in folders.intersection(place.parents)
+        )
+
+    kept: dict[str | Path, str] = {}
+    for source in sources:
+        place = here.get(source)
+        if place is None or not walked(place):
+            kept.setdefault(place or source, source)
+    return list(kept.values())
+
+
 def _of_folder(source: str, column: str | None, leave_out: AnyPath | None) -> Iterator[Unit]:
     problems: list[MediaError] = []
     folder = Path(source)
-    if _is_results(folder):
+    if is_results(folder):
         raise UnsupportedMedia(
             f"{shown(source)}: holds the results of a scan and no pictures; name what was scanned"
         )
     found = find_media(
         [folder],
-        suffixes=_MEDIA | _SHARDS.keys() | _PACKED,
+        suffixes=_MEDIA | _SHARDS.keys() | _PACKED | {""},
         leave_out=leave_out,
         on_error=problems.append,
     )
@@ -132,8 +160,9 @@ def _of_folder(source: str, column: str | None, leave_out: AnyPath | None) -> It
         str(each.path.relative_to(folder))
         for each in found
         if each.path.suffix.lower() not in _PACKED or _shard(each.path.name)
-        if each.path.suffix.lower() != ".arrow" or _is_saved(each.path)
-        if not _among_results(each.path.parent, folder)
+        if each.path.suffix or is_media(each.path)
+        if each.path.suffix.lower() != ".arrow" or is_saved(each.path)
+        if not among_results(each.path.parent, folder)
     )
     yield from _together(source, here, lambda item: str(folder / item), column)
     for error in problems:
@@ -257,37 +286,3 @@ def _lines(source: str) -> Iterator[str]:
         raise UnreadableMedia(
             f"{shown(source[1:])}: this list cannot be read ({error.strerror}); check its name"
         ) from error
-
-
-@lru_cache(maxsize=256)
-def _among_results(folder: Path, top: Path) -> bool:
-    """Tell whether a folder below `top` is of the results of a scan, whose thumbnails are marked.
-
-    Parameters
-    ----------
-    folder, top : Path
-    """
-    if folder == top:
-        return False
-    return _is_results(folder) or _among_results(folder.parent, top)
-
-
-def _is_results(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in _RESULTS)
-
-
-def _is_saved(path: Path) -> bool:
-    """Tell whether an Arrow file is of the data set in its folder, and not of a cache beside it."""
-    listed = _listed(path.parent)
-    if listed is not None:
-        return path.name in listed
-    return not path.name.startswith("cache-") or not (path.parent / "dataset_info.json").exists()
-
-
-@lru_cache(maxsize=8)
-def _listed(folder: Path) -> frozenset[str] | None:
-    """Return the names of the Arrow files that Hugging Face's ``state.json`` lists, if any."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        return frozenset(str(each["filename"]) for each in state["_data_files"])
-    return None
