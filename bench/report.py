@@ -57,8 +57,16 @@ def write_lines(path: Path, lines: Iterable[dict[str, Any]], *, append: bool = F
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a" if append else "w", encoding="utf-8") as file:
         for line in lines:
-            file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
+            told = json.dumps(_finite(line), allow_nan=False, default=_plain)
+            file.write(told + "\n")
             file.flush()
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy's as one of Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def _finite(value: Any) -> Any:

@@ -145,7 +145,7 @@ class Bench:
                 outcome = system.decide(seen, shape, identities, index, marking.amount)
                 told = asdict(outcome)
                 if place["family"] == "null":
-                    told["found"] = outcome.log10_p <= math.log10(FAMILY_WISE)
+                    told["found"] = bool(outcome.log10_p <= math.log10(FAMILY_WISE))
             yield _row(place) | about | told | {"seconds": time.perf_counter() - start}
 
     def _changed(self, picture: Picture, marked: Pixels, place: Row) -> Pixels:
