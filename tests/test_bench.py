@@ -161,7 +161,6 @@ def test_lines_survive_being_cut_off(tmp_path):
     write_lines(path, [{"z": 2}], append=True)
     with path.open("a") as file:
         file.write('{"z": ')
-    assert list(lines_of(path)) == [{"psnr": None, "z": [1.5, None]}, {"z": 2}]
     assert list(lines_of(path)) == [{"psnr": None, "z": [1.5, None], "found": True}, {"z": 2}]
 
 
