@@ -115,6 +115,9 @@ def runs() -> Iterator[Run]:
     yield Run("seeds", "25 % marked, seed 2", _shared(0.25), steps=_LONGER, seed=2)
     yield Run("pipeline", "jpeg 75", ((Wanted(_FIRST, "jpeg 75"), 1.0),))
     yield Run("seeds", "25 % marked, seed 3", _shared(0.25), steps=_LONGER, seed=3)
+    for seed in range(1, 4):
+        name = f"25 % marked, seed {seed}, many outputs"
+        yield Run("seeds", name, _shared(0.25), steps=_LONGER[1:], outputs=256, seed=seed)
 
 
 def _controls(seeds: Iterable[int]) -> Iterator[Run]:
