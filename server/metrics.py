@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 __all__ = ["FOLDER", "Metrics"]
@@ -117,20 +119,41 @@ class Metrics:
         self.requests.labels(method, route, str(status)).inc()
         self.latency.labels(route).observe(seconds)
 
-    def text(self) -> bytes:
-        """Return all counts as Prometheus reads them."""
+    def text(self, jobs: Mapping[str, int]) -> bytes:
+        """Return all counts as Prometheus reads them.
+
+        Parameters
+        ----------
+        jobs : mapping of str to int
+            How many are in each state: the registry knows of those of all processes and machines.
+        """
         self._state.note()
+        told = generate_latest(_Jobs(jobs))
         if FOLDER not in os.environ:
-            return generate_latest(self._own)
+            return generate_latest(self._own) + told
         _bury(Path(os.environ[FOLDER]))
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]  # it has no types
-        return generate_latest(together)
+        return generate_latest(together) + told
 
     def _go_on_noting(self) -> None:
         while True:
             self._state.note()
             time.sleep(_EVERY)
+
+
+class _Jobs:
+    """Counts of jobs, in the form that Prometheus' client writes out."""
+
+    def __init__(self, jobs: Mapping[str, int]) -> None:
+        self._jobs = jobs
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the one family there is."""
+        family = GaugeMetricFamily("sukashi_jobs", "Jobs that are kept.", labels=["state"])
+        for state, number in self._jobs.items():
+            family.add_metric([state], number)
+        yield family
 
 
 class _State:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from types import FrameType
 from typing import Any
 
@@ -44,6 +45,7 @@ _TIDY = 10.0  # seconds between two looks at what was left lying
 _BACKLOG = 2048  # connections that wait to be accepted
 _LOOK = 0.1  # seconds between two looks at whether children are ready
 _READY = ".ready"  # ending of the file that a child leaves which is
+_RUN = "sukashi-run-"  # how folders of runs begin; the process that made one follows
 _START = 120  # seconds until a child answers, on a machine that is busy
 
 
@@ -174,12 +176,26 @@ def _app(
 @contextmanager
 def _run_folder() -> Iterator[Path]:
     """Make a private folder in which the processes of one run add up what they count."""
-    with TemporaryDirectory(prefix="sukashi-run-") as folder:
+    _tidy(Path(gettempdir()))
+    with TemporaryDirectory(prefix=f"{_RUN}{os.getpid()}-") as folder:
         os.environ[FOLDER] = folder  # children read it as they start
         try:
             yield Path(folder)
         finally:
             del os.environ[FOLDER]
+
+
+def _tidy(place: Path) -> None:
+    """Remove what runs left behind that were killed and could not."""
+    for folder in place.glob(f"{_RUN}*-*"):
+        owner = folder.name.removeprefix(_RUN).partition("-")[0]
+        with suppress(OSError, ValueError):
+            if folder.stat().st_uid != os.getuid() or folder.is_symlink():
+                continue
+            try:
+                os.kill(int(owner), 0)
+            except ProcessLookupError:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

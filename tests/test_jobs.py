@@ -35,6 +35,14 @@ def test_a_job_goes_its_way(jobs):
     assert not running.ended
 
 
+def test_jobs_are_counted_by_state(jobs):
+    assert jobs.count() == dict.fromkeys(STATES, 0)
+    first = jobs.add("upload-1", {}, "k7")
+    jobs.add("upload-2", {}, "k7")
+    jobs.claim(first.id)
+    assert jobs.count() == dict.fromkeys(STATES, 0) | {"queued": 1, "running": 1}
+
+
 def test_a_failed_job_says_why(jobs):
     made = jobs.add("u", {}, "anonymous")
     jobs.claim(made.id)

@@ -104,6 +104,7 @@ def test_what_happened_is_counted(service, clients):
     assert grown('sukashi_stage_seconds_count{stage="detect"}') == 1
     for name in ("sukashi_waiting", "sukashi_crashes_total", "sukashi_refused_total"):
         assert f"\n{name} " in after
+    assert '\nsukashi_jobs{state="queued"} ' in after
 
 
 def test_strange_methods_and_paths_do_not_make_new_counts(client):

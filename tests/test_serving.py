@@ -20,6 +20,7 @@ import uvicorn
 from click.testing import CliRunner
 
 from cli.main import sukashi
+from server import serving
 from server.serving import _Server, bound
 from server.settings import Settings, table
 
@@ -207,6 +208,18 @@ def test_a_link_that_signs_in_is_printed_to_a_terminal_or_where_it_is_asked_for(
         while b"Ctrl-C" not in told:  # it comes in pieces
             told += shown.read(1 << 16)
     assert LINK.search(told.decode())[2] == tokens[-1]
+
+
+def test_what_a_killed_run_left_is_tidied_up_and_nothing_else(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    names = {f"sukashi-run-{ended.pid}-ab": False, f"sukashi-run-{os.getpid()}-cd": True}
+    names |= {"sukashi-run-me-ef": True, f"other-{ended.pid}-gh": True}
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "gauge.db").touch()
+    serving._tidy(tmp_path)
+    assert {name: (tmp_path / name).exists() for name in names} == names
 
 
 @pytest.mark.slow

@@ -147,6 +147,13 @@ class Jobs:
         """
         return self._change(job_id, ("queued", "running"), state="cancelled") or self.get(job_id)
 
+    def count(self) -> dict[str, int]:
+        """Return how many jobs are in each state; those that were forgotten are not counted."""
+        with self._database.reading() as connection:
+            asked = sa.select(_JOBS.c.state, sa.func.count()).group_by(_JOBS.c.state)
+            found = {str(state): int(number) for state, number in connection.execute(asked)}
+        return {state: found.get(state, 0) for state in STATES}
+
     def unfinished(self, *, silent: float = _SILENT) -> list[Job]:
         """Return, oldest first, the jobs that need a worker.
 

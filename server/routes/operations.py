@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from ipaddress import ip_address
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from server.documentation import docs_page
 from server.problems import Problem, documented
+from watermark.errors import RegistryError
 
 __all__ = ["router"]
 
@@ -91,7 +93,11 @@ def readyz(request: Request) -> Readiness:
 )
 def metrics(request: Request) -> Response:
     """Return what was counted, for this machine and admins unless set otherwise."""
-    return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    jobs: dict[str, int] = {}
+    # Whoever watches must hear of the rest when the registry is gone.
+    with suppress(RegistryError):
+        jobs = request.app.state.jobs.count()
+    return Response(request.app.state.metrics.text(jobs), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/openapi.json", include_in_schema=False)
