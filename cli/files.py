@@ -11,12 +11,13 @@ from typing import Any, NoReturn
 import click
 
 from cli.progress import Progress
-from cli.text import cells, echo_json, printable
+from cli.text import cells, echo_json, fit, printable, wrapped
 from watermark.errors import WatermarkError
 
 __all__ = [
     "Failures",
     "NoPictures",
+    "echo_row",
     "files_argument",
     "finish",
     "max_pixels_option",
@@ -26,6 +27,9 @@ __all__ = [
 ]
 
 Command = Callable[..., Any]
+
+_NARROWEST = 8  # columns that are left to what is said
+_LINES = 6  # for one thing that is said, at most
 
 
 class NoPictures(WatermarkError):
@@ -64,6 +68,26 @@ def shortened(path: str) -> str:
     while cells(text) > width:
         text = "…" + text[1 + (text[0] == "…") :]
     return text
+
+
+def echo_row(label: str, text: str, *, width: int, bold: bool | None = None) -> None:
+    """Print a label and what it says, in further lines below where one is too narrow.
+
+    Parameters
+    ----------
+    label, text : str
+    width : int
+        Columns of the label.
+    bold : bool, optional
+        Whether the label stands out; None for one that is not to be styled.
+    """
+    room = max(_NARROWEST, terminal_width() - width - 4)
+    first = f"{label:{width}}"
+    lines = wrapped(text, room)
+    if len(lines) > _LINES:
+        lines = [*lines[: _LINES - 1], fit(" ".join(lines[_LINES - 1 :]), room)]
+    shown = f"\n{' ' * (width + 4)}".join(line.rstrip() for line in lines)
+    click.echo(f"  {first if bold is None else click.style(first, bold=bold)}  {shown}".rstrip())
 
 
 class Failures:

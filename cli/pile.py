@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.files import terminal_width
-from cli.text import fit, printable
+from cli.files import echo_row
+from cli.text import fit
 from cli.verdict import power
 
 if TYPE_CHECKING:
@@ -126,9 +126,4 @@ def _work(each: FoundWork, of: int) -> None:
 
 
 def _line(label: str, text: str, *, bold: bool = False) -> None:
-    first = f"{label:{_LABEL}}"
-    room = terminal_width() - _LABEL - 4
-    shown = printable(text)
-    if len(shown) > room:
-        shown = fit(shown, room).rstrip()
-    click.echo(f"  {click.style(first, bold=bold)}  {shown}".rstrip())
+    echo_row(label, text, width=_LABEL, bold=bold)

@@ -25,6 +25,7 @@ __all__ = [
     "opened_registry",
     "printable",
     "registry_option",
+    "wrapped",
 ]
 
 # Controls, line separators and direction overrides: what would move the cursor, or make a line
@@ -75,6 +76,23 @@ def fit(text: str, width: int) -> str:
             kept.append(character)
         text = "".join(kept) + "…"
     return text + " " * (width - cells(text))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return `text` in lines of at most `width` columns, parted at blanks where there are any."""
+    lines = [""]
+    for word in printable(text).split(" "):
+        joined = f"{lines[-1]} {word}" if lines[-1] else word
+        if cells(joined) <= width:
+            lines[-1] = joined
+            continue
+        if lines[-1]:
+            lines.append("")
+        for character in word:  # of a word too long for a line, such as a path
+            if lines[-1] and cells(lines[-1] + character) > width:
+                lines.append("")
+            lines[-1] += character
+    return lines
 
 
 def registry_option(command: Command) -> Command:

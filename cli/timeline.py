@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import click
-
-from cli.files import terminal_width
+from cli.files import echo_row
 from cli.interrupt import stop_if_interrupted
 from cli.marks import clock
 from cli.progress import Progress
-from cli.text import fit, printable
 from cli.verdict import LABEL, power, tell
 
 if TYPE_CHECKING:
@@ -37,7 +34,6 @@ def live(progress: Progress) -> Callable[[Seen], None]:
 def tell_film(name: str, told: ClipIdentification) -> None:
     """Print a picture's lines, then the timeline."""
     tell(name, told.whole, what="film")
-    width = terminal_width() - LABEL - 4
     whole = "" if told.duration is None else f" of {clock(told.duration)}"
     kind = "key frame" if told.key_frames else "frame"
     plural = "" if told.frames == 1 else "s"
@@ -48,8 +44,7 @@ def tell_film(name: str, told: ClipIdentification) -> None:
         text = f"{_moment(part.start)} to {_moment(part.end)}  {_named(part.mark)}"
         lines.append(("" if place else "timeline", text))
     for label, text in lines:
-        told_text = printable(text)
-        click.echo(f"  {label:{LABEL}}  {fit(told_text, width).rstrip()}")
+        echo_row(label, text, width=LABEL)
 
 
 def _moment(seconds: float) -> str:

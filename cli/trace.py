@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.files import Failures, NoPictures, shortened, terminal_width
+from cli.files import Failures, NoPictures, echo_row, shortened
 from cli.progress import Progress
 from cli.text import (
-    cells,
     echo_json,
-    fit,
     json_option,
     opened_catalogue,
     printable,
@@ -222,15 +220,12 @@ def _unit_name(unit: Unit) -> str:
 
 def _tell(name: str, told: Trace, clean: Trace | None, out: str | None) -> None:
     """Print a block of lines that no terminal is too narrow for; in a pipe nothing is cut."""
-    width = terminal_width()
     click.echo(shortened(name))
-    first = f"{told.verdict.replace('-', ' '):{LABEL}}"
+    found = told.verdict.replace("-", " ")
     bold = told.verdict in {"detected", "indicated"}
     for place, (label, text) in enumerate(_lines(told, clean, out)):
-        start = click.style(first, bold=bold) if place == 0 else f"{label:{LABEL}}"
-        room = width - LABEL - 4
-        shown = printable(text)
-        click.echo(f"  {start}  {fit(text, room) if cells(shown) > room else shown}".rstrip())
+        first = label if place else found
+        echo_row(first, text, width=LABEL, bold=None if place else bold)
 
 
 def _lines(told: Trace, clean: Trace | None, out: str | None) -> Iterator[tuple[str, str]]:

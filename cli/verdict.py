@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.files import shortened, terminal_width
-from cli.text import cells, fit, printable
+from cli.files import echo_row, shortened
 
 if TYPE_CHECKING:
     from watermark.identification import FoundMark, Identification
@@ -34,17 +33,12 @@ def tell(
     what : str
         What the file is called.
     """
-    width = terminal_width()
     click.echo(shortened(name))
-    verdict = f"{told.verdict.replace('-', ' '):{LABEL}}"
+    verdict = told.verdict.replace("-", " ")
     bold = told.verdict in {"detected", "indicated"}
     for place, (label, text) in enumerate(_lines(told, overlay, what)):
-        first = click.style(verdict, bold=bold) if place == 0 else f"{label:{LABEL}}"
-        click.echo(f"  {first}  {_cut(text, width - LABEL - 4)}".rstrip())
-
-
-def _cut(text: str, width: int) -> str:
-    return fit(text, width).rstrip(" ") if cells(printable(text)) > width else printable(text)
+        first = label if place else verdict
+        echo_row(first, text, width=LABEL, bold=None if place else bold)
 
 
 def _lines(told: Identification, overlay: str | None, what: str) -> Iterator[tuple[str, str]]:
