@@ -16,7 +16,7 @@ import importlib
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -200,7 +200,8 @@ def _models(package: str) -> Path | None:
     return Path(places[0]) / "models" if places else None
 
 
-@cache
+# A network keeps the memory it once needed, up to two gigabytes, so there is one at a time.
+@lru_cache(maxsize=1)
 def _network(path: Path) -> Any:
     ncnn = importlib.import_module("ncnn")
     network = ncnn.Net()
