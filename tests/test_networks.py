@@ -401,3 +401,9 @@ def test_the_real_frame_between_lies_halfway():
     made = networks_rife.between(first, last)
     inner = (slice(16, -16), slice(16, -16))
     assert psnr(middle[inner], made[inner]) > psnr(middle[inner], first[inner]) + 8
+
+
+def test_open_image_denoise_is_tried_elsewhere_so_that_forks_of_this_process_can_use_it():
+    why = networks_oidn.why_not()
+    assert why is None or "pyoidn" in why
+    assert networks_oidn._device.cache_info().currsize == 0

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +26,23 @@ def why_not() -> str | None:
     """Return why it cannot be run here, or None if it can."""
     if importlib.util.find_spec("pyoidn") is None:
         return "pyoidn is not installed (pip install pyoidn)"
-    try:
-        _device()
-    except (ImportError, OSError, AttributeError, RuntimeError) as error:
-        return f"pyoidn does not load ({error})"
-    return None
+    return _tried()
+
+
+@cache
+def _tried() -> str | None:
+    """Load the library in a process of its own.
+
+    Its threads do not survive a fork: a process that was forked from one with a device waits for
+    them for ever.
+    """
+    words = [sys.executable, "-c", f"from {__name__} import _device; _device()"]
+    here = str(Path(__file__).parent.parent.parent)
+    tried = subprocess.run(words, capture_output=True, text=True, check=False, cwd=here)
+    if tried.returncode == 0:
+        return None
+    why = tried.stderr.strip().splitlines() or [f"status {tried.returncode}"]
+    return f"pyoidn does not load ({why[-1]})"
 
 
 def denoised(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
