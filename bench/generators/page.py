@@ -116,7 +116,13 @@ def _verdict(row: Row, *, clean: bool) -> str:
         return "WRONG WORK"
     if clean or len(row["works"]) == 1:
         return str(row["verdict"])
-    return f"{row['verdict']}, {len(row['named'])} of {len(row['works'])} works"
+    told = f"{row['verdict']}, {len(row['named'])} of {len(row['works'])} works"
+    parts = zip(row["named"], row.get("shares", ()), strict=False)
+    if len(row["named"]) > 1:
+        told += ": " + " and ".join(
+            f"{100 * share:.0f} ± {100 * error:.0f} %" for _, (share, error) in sorted(parts)
+        )
+    return told
 
 
 def _controls(rows: Sequence[Row]) -> str:

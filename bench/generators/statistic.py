@@ -23,10 +23,12 @@ from watermark.decide import Hypothesis, decide, soft_word
 from watermark.detect import observe
 from watermark.evidence import Observation
 from watermark.feeding import ASPECTS
+from watermark.identification import looked_up
 from watermark.identify import Codebook
 from watermark.pattern import carriers
 from watermark.pooling import Pile
 from watermark.sequential import Looks, charged
+from watermark.trace_works import Decision, signals
 from watermark.transform import analyse, levels
 
 __all__ = ["MARKS", "WRONG_KEYS", "catalogue", "measured"]
@@ -66,6 +68,7 @@ def measured(
         ``by_level``: of the first work's, in the chips of wavelet levels 2 and 3 alone.
         ``log10_p``: of the verdict, everything counted, looks too.
         ``named``: works that were found, by position; ``others``: how many else were.
+        ``shares``: of the signal, for each of ``named``, with their standard errors.
         ``largest_wrong``: of the first work's code word under wrong keys, over all places;
         ``largest_wrong_here``: at its own; ``wrong_normal_p``: of a test that the latter are
         standard normals; ``rank_p``: by counting them.
@@ -90,6 +93,11 @@ def measured(
     detection = charged(decide(tried, catalogue()), charge)
     against = controls(tried, places[0], numbers[0], draws=wrong)
     found = [each.number for each in detection.found]
+    soft = np.stack([soft_word(each.evidence, each.key, each.profile) for each in tried])
+    marks = looked_up(detection, None, (pictures.shape[2], pictures.shape[1])).found
+    decision = Decision(tried, soft, charge, detection, len(pictures))
+    strengths = {each.mark.number: each for each in signals(decision, marks)}
+    total = sum(max(0.0, each.amplitude or 0.0) for each in strengths.values())
     return {
         "growth": growth,
         "z": growth[-1]["z"],
@@ -100,6 +108,11 @@ def measured(
         "verdict": detection.verdict,
         "log10_p": float(detection.best.log_p / math.log(10)),
         "named": [works[numbers.index(n)] for n in found if n in numbers and works],
+        "shares": [
+            [strengths[n].share, (strengths[n].error or 0.0) / total]
+            for n in found
+            if n in numbers and works
+        ],
         "others": sum(number not in numbers or not works for number in found),
         "largest_wrong": float(against.largest.max()),
         "largest_wrong_here": float(against.single.max()),
