@@ -21,10 +21,10 @@ class Engine:
 told = 1
 metrics = Metrics(Engine())
 metrics.looked("still", 100, "detected", {"decode": 0.2})
-metrics.text()
+metrics.text({})
 for line in sys.stdin:
     told += 1
-    sys.stdout.write(metrics.text().decode() + "# END\\n")
+    sys.stdout.write(metrics.text({}).decode() + "# END\\n")
     sys.stdout.flush()
 """
 

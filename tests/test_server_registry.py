@@ -115,7 +115,7 @@ def test_permissions_are_told_in_the_order_of_the_questions(service, admin, stra
         {"work": terms["work"]},
         {"sha256": told["examined"]["sha256"]},
         {"sha256": plain["examined"]["sha256"]},
-        {"sha256": "0" * 64},
+        {"sha256": "5e" * 32},
         {"mark": "0" * 12},
         {"work": "w-nothing"},
     ]
