@@ -81,10 +81,10 @@ class Results:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._new and [each.name for each in self.folder.iterdir()] == [_LOCK]:
-            # What was asked was refused, and nothing was begun.
-            (self.folder / _LOCK).unlink()
-            with suppress(OSError):
+        with suppress(OSError):  # as where somebody else removed it
+            if self._new and [each.name for each in self.folder.iterdir()] == [_LOCK]:
+                # What was asked was refused, and nothing was begun.
+                (self.folder / _LOCK).unlink()
                 self.folder.rmdir()
         self._unlock()
 

@@ -60,7 +60,10 @@ def write(rows: Sequence[Row], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".md").write_text(markdown(rows), encoding="utf-8")
     once = {name: rows[0].get(name) for name in _RUN} if rows else {}
-    kept = [{name: row[name] for name in row if name not in _RUN} for row in rows]
+    kept = [
+        {name: row[name] for name in row if name not in _RUN or row[name] != once[name]}
+        for row in rows
+    ]
     text = ",\n".join(json.dumps(row) for row in kept)
     body = f'{{"run": {json.dumps(once)},\n"rows": [\n{text}\n]}}\n'
     path.with_suffix(".json").write_text(body, encoding="utf-8")
@@ -78,9 +81,10 @@ def markdown(rows: Sequence[Row]) -> str:
             parts += [_controls(mine)] if group == "control" else []
     seconds = sum(row["train_seconds"] for row in _ends(rows))
     about = rows[0] if rows else {}
+    commits = dict.fromkeys(str(row.get("commit")) for row in rows)
     parts.append(
         f"{len(rows)} rows, {seconds / 60:.0f} minutes of one core in training, one thread.\n"
-        f"Code of commit {about.get('commit')}, profile {about.get('profile')}."
+        f"Code of commit {' and '.join(commits)}, profile {about.get('profile')}."
     )
     return "\n".join(parts) + "\n"
 
