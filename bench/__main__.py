@@ -24,6 +24,7 @@ _EXPERIMENTS = {
     ),
     "fidelity": ("bench.fidelity", "what a mark costs: PSNR, SSIM, the flats, JOD"),
     "film-fidelity": ("bench.film_fidelity", "what a mark costs a film: VMAF, JOD, flicker"),
+    "detail-loss": ("bench.detail_loss", "fit what films' marks cost to what VMAF says"),
     "visibility": ("bench.visibility", "fit the mask to what ColorVideoVDP says"),
     "speed": ("bench.speed", "time and memory on one core"),
     "false-alarms": ("bench.false_alarms", "wrong keys by the million, and trick content"),

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     0: {"allocator", "errors", "key", "coding", "profile", "frame", "evidence", "work", "rows"}
     | {"planes", "scene", "client", "sighting", "access", "scheduling", "confinement"},
-    1: {"transform", "mask", "residual", "pattern", "align", "detection", "quality"}
+    1: {"transform", "mask", "detail_loss", "residual", "pattern", "align", "detection", "quality"}
     | {"identify", "signsum", "attribution", "decide"}
     | {"homography", "spectrum", "polar", "search", "patches", "blocks", "track", "borders"}
     | {"sequential", "succession", "compact", "evening", "feeding", "growth"},

@@ -1,6 +1,7 @@
 """The marker of films: found without a search, the same on every frame, blind to the past."""
 
 import tracemalloc
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -57,21 +58,21 @@ def pan(count, seed=1):
 
 def as_a_still(monkeypatch):
     """Take away what films have less or more than stills."""
-    for name, value in (("_SMALL", 0.0), ("_FLAT", 9.0), ("_MORE", 1.0)):
+    for name, value in (("_FLAT", 9.0), ("_MORE", 1.0), ("_LEAST_VMAF", 0.0)):
         monkeypatch.setattr(moving, name, value)
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
 @pytest.mark.parametrize("full", [False, True])
 def test_the_first_frame_has_the_mark_of_a_still(bits, full, monkeypatch):
-    """In each coding the mark is that of `embed`, up to rounding; what small frames lose aside."""
+    """In each coding the mark is that of `embed`, up to rounding; what it leans to aside."""
     as_a_still(monkeypatch)
     form = PlaneFormat(bits, full=full)
     plane = coded(picture(), form)
     added = form.to_luma(marker(form=form).mark(plane)) - form.to_luma(plane)
-    still = delta(form.to_luma(plane), KEY, NUMBER)
+    still = delta(form.to_luma(plane), KEY, NUMBER, profile=replace(DEFAULT, lean=0.7))
     assert np.corrcoef(added.ravel(), still.ravel())[0, 1] > (0.93 if bits == 8 else 0.98)
-    assert np.std(added) == pytest.approx(np.std(still), rel=0.08)
+    assert np.std(added) == pytest.approx(np.std(still), rel=0.1)
 
 
 def test_ten_bits_are_marked_in_steps_of_ten_bits():
@@ -133,8 +134,9 @@ def test_frames_of_every_size_are_marked(shape):
 
 
 def test_frames_that_are_alike_are_marked_alike():
-    """Whatever came before, a held frame does not change, and stays as it is in its file."""
+    """A held frame does not change, and stays as it is in its file; a shot's first may once."""
     film = marker()
+    film.mark(pan(1)[0])
     for frame in pan(6):
         marked = film.mark(frame)
         kept = frame.copy()
@@ -154,14 +156,14 @@ def test_a_caller_may_reuse_its_buffer():
 def test_a_hard_cut_forgets_what_was_before():
     """After a cut each frame is marked as if the film had begun there."""
     cut, fresh = marker(), marker()
-    for frame in pan(5):
+    for frame in pan(14):
         cut.mark(frame)
     for frame in pan(4, seed=2):
         np.testing.assert_array_equal(cut.mark(frame), fresh.mark(frame))
 
 
 def test_what_moves_is_marked_less_and_what_stands_beside_it_is_not():
-    """The right half pans, the left half stands: only the right half's mark is halved."""
+    """The right half pans, the left half stands: only the right half's mark is cut down."""
     film, frames = marker(), pan(12)
     left = slice(0, 240)
     rms = []
@@ -189,12 +191,45 @@ def test_a_place_that_stands_still_does_not_pump():
     assert np.mean(changed) < 0.01
 
 
-def test_a_small_frame_of_a_film_gets_less_than_a_still_of_its_size():
-    form = PlaneFormat(16, full=True)
-    plane = coded(picture(), form)
-    added = form.to_luma(marker(form=form).mark(plane)) - form.to_luma(plane)
-    still = delta(form.to_luma(plane), KEY, NUMBER)
-    assert 0.6 < np.std(added) / np.std(still) < 0.9
+def grain(count, pace):
+    """Return planes of faint grain, which VMAF sees a mark in, that moves `pace` pixels a frame."""
+    rng = np.random.default_rng(5)
+    wide = cv2.GaussianBlur(rng.normal(size=(360, 640 + pace * count)), (0, 0), 1.0)
+    wide = coded(np.clip(128 + 4 * wide / wide.std(), 0, 255))
+    return [np.ascontiguousarray(wide[:, pace * k : pace * k + 640]) for k in range(count)]
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_where_vmaf_would_see_a_mark_it_is_weaker_from_the_second_frame_on(held):
+    """A held frame tells as much as one that is nearly the same."""
+    film = marker()
+    strengths = []
+    for count, plane in enumerate(grain(1, 0) * 8):
+        plane[-1, -1] = 20 + (0 if held else count)
+        strengths.append((film.mark(plane).astype(float) - plane).std())
+    assert strengths[1] < 0.8 * strengths[0]
+    assert strengths[-1] == pytest.approx(strengths[1], rel=0.1)
+
+
+def test_vmaf_has_less_to_say_where_it_moves(monkeypatch):
+    """With as much mark where it moves as elsewhere, only the guard tells the two films apart."""
+    monkeypatch.setattr(moving, "_WEAKEST", 1.0)
+    slow, fast = marker(), marker()
+    for still, moved in zip(grain(1, 0) * 10, grain(10, 4), strict=True):
+        quiet = (slow.mark(still).astype(float) - still).std()
+        loud = (fast.mark(moved).astype(float) - moved).std()
+    assert quiet < 0.8 * loud
+
+
+def test_a_film_that_changes_all_the_time_has_no_first_frames():
+    """Cuts every other frame leave VMAF its say."""
+    film, shots = marker(), [grain(1, 0)[0], grain(1, 0)[0][::-1] // 2 + 100]
+    strengths = []
+    for count in range(12):
+        plane = shots[count // 2 % 2].copy()
+        plane[-1, -1] = 20 + count
+        strengths.append((film.mark(plane).astype(float) - plane).std())
+    assert max(strengths[4:]) < 0.9 * strengths[0]
 
 
 def test_something_busy_that_appears_does_not_pump_what_stands_beside_it(monkeypatch):

@@ -6,12 +6,13 @@ The mask is that of stills, in whole numbers where that saves time, with four th
   were before, and a mark that stands still has to be coded anew there: that is most of its cost,
   and what survives coarse quantisation lies where nothing moves.
 - Flats get less of it, for the same reason.
-- What the visibility of the whole frame says about strength follows slowly, so that a place that
-  does not change does not pump because of what happens elsewhere.
-- A frame that is the same as the one before is marked the same, to the bit.
+- What the visibility of the whole frame and VMAF say about strength follows slowly, so that a place
+  that does not change does not pump because of what happens elsewhere.
+- A frame that is the same as the one before is marked the same, to the bit, from a shot's second
+  frame on; of the first it is not known yet what will move, and VMAF has no say.
 
-A hard cut forgets all that was before it.  Frames come in the order in which they are shown.
-HDR is judged as the SDR picture that shows the same light.
+A hard cut forgets all that was before it, but where all changes all the time.  Frames come in the
+order in which they are shown.  HDR is judged as the SDR picture that shows the same light.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from watermark.detail_loss import EXPONENT, Motion, affordable, detail_loss
 from watermark.frame import Luma
 from watermark.key import Key
 from watermark.mask import (
     BESIDE,
-    REFERENCE_SHORT,
     ROUNDS,
     STEP,
     Activity,
@@ -61,15 +62,14 @@ _FALL, _RISE = 0.3, 0.1
 _LOWER, _HIGHER = 0.3, 0.1
 # Flats cost an encoder most and keep least; what they lose, the rest may have.
 _FLAT = 0.3  # code values, root mean square
-_MORE = 1.1  # times the visibility of a still
-_SMALL, _SMALLEST = 1.2, 360  # power of a small frame's share of 720 pixels; pixels
+_MORE, _LEAN = 1.2, 0.7  # times the visibility of a still; how much it leans towards flats
 # Large frames are seen smaller than they are coded, and have more to give: times the strength from
 # the second of these short sides on, rising from the first, in pixels.
 _LARGE, _RISES = 1.08, (480, 720)
 _EVERY = 2  # frames for which activity is measured once; it is what takes longest
 _REFINED = 2  # rounds of scaling, from the scale of the frame before
-# A cut changes the blocks' means by this share of what two frames that have nothing to do with
-# each other would differ by, and by so many code values.
+_LEAST_VMAF = 95.4  # of every frame but a shot's first, on which codecs build all others
+# A cut changes the means by this share of what two unrelated frames differ by, and by so much.
 _CUT_SHARE, _CUT_LEAST = 0.45, 2.0
 _SDR_MOST = 250.0  # luma: HDR that is brighter than SDR's white is no pure white
 
@@ -115,10 +115,12 @@ class MovieMarker:
             flat=min(profile.flat, _FLAT),
             floor=min(profile.floor, _FLAT),
             target=profile.target * _MORE,
+            lean=_LEAN,
         )
         square = shown.size(*shape)
         self._short = min(square)
-        self._strength = strength * float(np.interp(self._short, _RISES, (1, _LARGE)))
+        self._larger = float(np.interp(self._short, _RISES, (1, _LARGE)))
+        self._strength = strength * self._larger
         scale = canonical_scale(square, profile)
         high, wide = (max(_BLOCK, round(side * scale)) for side in square)
         if shown.rotation % 180:
@@ -135,6 +137,7 @@ class MovieMarker:
         self._scale = 1.0  # of the whole mask
         self._coarse = np.zeros((1, 1), np.uint8)  # amplitude on the grid of `activity`
         self._age = 0  # frames since it was measured
+        self._motion = Motion()
 
     def mark(self, plane: Plane) -> Plane:
         """Return the next frame's stored plane, marked.
@@ -153,12 +156,15 @@ class MovieMarker:
             raise ValueError(f"the frames of this film are {self._shape}, not {plane.shape}")
         if self._strength == 0:
             return plane.copy()
-        if not np.array_equal(plane, self._before):
+        same = np.array_equal(plane, self._before)
+        if not same or self._motion.unknown:
             strength = self._mask(self._canvas(plane))
             grown = cv2.resize(strength, self._shape[::-1], interpolation=cv2.INTER_LINEAR)
             unit = self._strength * self._format.gain / (_UNIT * _CARRIER_UNIT)
             self._steps = np.asarray(cv2.multiply(grown, self._carrier, scale=unit), np.int16)
             self._before = plane.copy()
+        if same:
+            self._motion.held()
         return self._format.add_steps(plane, self._steps)
 
     def _canvas(self, plane: Plane) -> Luma:
@@ -181,9 +187,10 @@ class MovieMarker:
     def _mask(self, canvas: Luma) -> NDArray[np.int16]:
         """Return how strong the mark is at each place of the canonical grid, in `_UNIT`."""
         profile = self._profile
+        second = self._motion.unknown
         factor, cut = self._moved(canvas)
-        if cut or self._age >= _EVERY:
-            self._coarse, self._age = self._amplitude(activity(canvas), cut=cut), 0
+        if cut or second or self._age >= _EVERY:
+            self._coarse, self._age = self._amplitude(activity(canvas), cut=cut, second=second), 0
         self._age += 1
         smooth = _spread(self._coarse)[: canvas.shape[0], : canvas.shape[1]]
         # From here on as in `mask`, in uint8.
@@ -202,26 +209,32 @@ class MovieMarker:
             strength = cv2.multiply(strength, less, scale=1 / 255)
         return np.asarray(strength, np.uint8).astype(np.int16)
 
-    def _amplitude(self, seen: Activity, *, cut: bool) -> NDArray[np.uint8]:
+    def _amplitude(self, seen: Activity, *, cut: bool, second: bool) -> NDArray[np.uint8]:
         """Return the amplitude on the grid of `activity`, as `mask` has it, in `_UNIT`."""
         target = aim(seen, self._short, self._profile)
-        if self._short < REFERENCE_SHORT:
-            # Small frames add up as large ones do: what a single picture of their size needs more
-            # is not needed here, and VMAF, which sees them enlarged, sees it.
-            target *= (max(self._short, _SMALLEST) / REFERENCE_SHORT) ** _SMALL
         start, rounds = (1.0, ROUNDS) if cut else (self._scale, _REFINED)
         strongest, scale = amplitude(
             seen, self._short, target, self._profile, start=start, rounds=rounds
         )
-        if not cut:
+        # Where it moves the mark is weaker than this amplitude.
+        shown = np.float32(self._larger * (1 if self._factor is None else self._factor.mean()))
+        most = affordable(self._motion.now, _LEAST_VMAF)
+        for _ in range(rounds):
+            lost = detail_loss(strongest * shown, seen, self._short)
+            if lost <= most:
+                break
+            scale *= (most / lost) ** (1 / EXPONENT)
+            strongest = self._scaled(seen, scale)
+        if not cut and (scale > start or not second):
             follow = _LOWER if scale < start else _HIGHER
             scale = start * (scale / start) ** follow
-            strongest, _ = amplitude(
-                seen, self._short, target, self._profile, start=scale, rounds=0
-            )
+            strongest = self._scaled(seen, scale)
         self._scale = scale
         strongest = strongest * from_pure(seen.mean)
         return np.asarray(np.rint(np.minimum(strongest * _UNIT, 255)), np.uint8)
+
+    def _scaled(self, seen: Activity, scale: float) -> Luma:
+        return amplitude(seen, self._short, 0.0, self._profile, start=scale, rounds=0)[0]
 
     def _moved(self, canvas: Luma) -> tuple[NDArray[np.uint8] | None, bool]:
         """Compare with the frame before.
@@ -245,8 +258,10 @@ class MovieMarker:
             cut = mean > max(_CUT_SHARE * apart, _CUT_LEAST)
         light = self._light(means)
         if before is None or cut:
+            self._motion.cut()
             self._factor = np.ones_like(means)
             return light, True
+        self._motion.moved(mean)
         near = cv2.dilate(cv2.blur(change, (3, 3)), _SPREAD)
         share = np.clip((near - _STILL) / (_MOVING - _STILL), 0, 1)
         wanted = 1 - (1 - _WEAKEST) * share
