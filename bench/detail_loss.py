@@ -12,8 +12,6 @@ by which the means of blocks of 8 canonical pixels change from one frame to the 
 
 from __future__ import annotations
 
-import argparse
-import json
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -22,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import vmaf
-from bench.corpus import Picture, cores, find, load, side_by_side
+from bench.corpus import Picture, load
+from bench.fitting import fitted
 from bench.stills import bench_key
 from bench.video_media import SDR
 from watermark import detail_loss
@@ -37,7 +36,7 @@ __all__ = ["Measured", "fit", "main", "measure"]
 _SHORTS = (480, 720, 1080)  # pixels; each picture is brought to one of them, never enlarged
 _STRENGTHS = (0.7, 1.0, 1.4)
 _PACES = (0.3, 0.7, 1.5, 3.0)  # pixels a frame
-_STILL = 97.43  # VMAF of two frames that are the same
+_STILL = detail_loss.affordable(0.0, 0.0)  # VMAF of a film that does not move
 _BLOCK = 8  # canonical pixels
 _FLAT = replace(DEFAULT, flat=0.3, floor=0.3)
 
@@ -132,17 +131,4 @@ def fit(measured: list[Measured]) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and fit: ``python -m bench detail-loss FOLDER``."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("folders", nargs="+")
-    parser.add_argument("--min-short", type=int, default=480)
-    parser.add_argument("--limit", type=int)
-    parser.add_argument("--jobs", type=int, default=cores())
-    options = parser.parse_args()
-    missing = vmaf.why_not()
-    if missing:
-        raise SystemExit(f"VMAF cannot be measured: {missing}")
-    pictures = find(
-        options.folders, min_short=options.min_short, limit=options.limit, jobs=options.jobs
-    )
-    measured = side_by_side(measure, pictures, jobs=options.jobs)
-    print(json.dumps(fit([each for each in measured if each is not None])))
+    fitted(__doc__, measure, fit, vmaf.why_not())

@@ -13,15 +13,14 @@ of a cell from the fit, and of a whole picture's predicted loss from the measure
 
 from __future__ import annotations
 
-import argparse
-import json
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import jod
-from bench.corpus import Picture, cores, find, load, side_by_side
+from bench.corpus import Picture, load
+from bench.fitting import fitted
 from watermark.embed import delta
 from watermark.frame import luma
 from watermark.key import Key
@@ -100,17 +99,4 @@ def fit(measured: list[Cells]) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and fit: ``python -m bench visibility FOLDER``."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("folders", nargs="+")
-    parser.add_argument("--min-short", type=int, default=480)
-    parser.add_argument("--limit", type=int)
-    parser.add_argument("--jobs", type=int, default=cores())
-    options = parser.parse_args()
-    missing = jod.why_not()
-    if missing:
-        raise SystemExit(f"visibility cannot be measured: {missing}")
-    pictures = find(
-        options.folders, min_short=options.min_short, limit=options.limit, jobs=options.jobs
-    )
-    measured = list(side_by_side(measure, pictures, jobs=options.jobs))
-    print(json.dumps(fit(measured)))
+    fitted(__doc__, measure, fit, jod.why_not())

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bench.detail_loss import Measured, fit
 from watermark.detail_loss import EXPONENT, affordable, detail_loss
 from watermark.mask import activity
 
@@ -51,3 +52,22 @@ def test_motion_affords_more():
     assert afforded[0] == pytest.approx(97.43 - 95.4)
     assert affordable(3.0, 95.4) == float("inf")
     assert affordable(float("inf"), 95.4) == float("inf")
+
+
+def test_the_fit_finds_the_constants_that_made_the_losses():
+    """Twice the expected loss, growing with the side's power 0.5; 1.7 points a code value."""
+    measured = [
+        Measured(
+            str(short),
+            short,
+            [(loss, 2 * loss * (short / 720) ** 0.5) for loss in (1.0, 2.5)],
+            [(change, 1.7 * change) for change in (0.3, 1.2)] + [(5.0, 2.5)],
+        )
+        for short in (480, 720, 1080)
+    ]
+    told = fit(measured)
+    assert told["loss_times"] == pytest.approx(2)
+    assert told["size_power_plus"] == pytest.approx(0.5)
+    assert told["deviation"] == pytest.approx(0)
+    assert told["motion"] == pytest.approx(1.7)
+    assert (told["pictures"], told["marks"], told["motion_pans"]) == (3, 6, 6)
