@@ -17,7 +17,7 @@ FLOORS = {
     | {"identify", "signsum", "attribution", "decide"}
     | {"homography", "spectrum", "polar", "search", "patches", "blocks", "track", "borders"}
     | {"sequential", "succession", "compact", "evening", "feeding", "growth"},
-    2: {"blind", "leads", "embed", "detect", "overlay", "learned"}
+    2: {"blind", "leads", "upright", "embed", "detect", "overlay", "learned"}
     | {"moving", "reel", "clip", "timeline", "tally"}
     | {"pooling", "controls", "near_copies", "sensitivity"},
     3: {"formats", "picture", "quantisation", "savers", "stills", "files"}

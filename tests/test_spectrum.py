@@ -71,6 +71,14 @@ def test_noise_has_power_one(shape):
         assert seen.smooth.mean() == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.parametrize("shape", [*SIDES, (512, 600)])
+def test_noise_has_power_one_between_bins_too(shape):
+    rng = np.random.default_rng(4)
+    waves = rng.uniform(0.05, 0.45, (4000, 2)) * rng.choice((-1, 1), (4000, 2))
+    seen = spectrum(noise(shape, 8), (0.0, 0.0))
+    assert 0.85 < np.square(np.abs(seen.amplitudes(waves))).mean() < 1.1
+
+
 def test_an_empty_window_has_no_power():
     seen = spectrum(np.zeros((150, 180), np.float32), (0.0, 0.0))
     assert not seen.power.any()

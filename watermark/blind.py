@@ -36,18 +36,21 @@ from watermark.profile import Profile
 from watermark.search import refined, seeds, similar, stretched
 from watermark.spectrum import Spectrum, spectrum, windows
 from watermark.track import Track, tracked
+from watermark.upright import Uprights, halves
 
 __all__ = ["aligned"]
 
-_SEEDS = 8  # decided on as they are, at most
+_SEEDS = 5  # decided on as they are, at most
+_UPRIGHT = 3  # and held upright, at most
 _TRACKS = 8  # and followed to all of the mark, at most
 _TRIES = 12  # of following, at most
-_PLAUSIBLE = 4.6  # score: noise reaches 5.6 in most pictures
-_PROMISING = 5.4  # worth following
-_CERTAIN = 6.5  # of a pilot being there
-_PLAIN = 9.0  # to be seen at once; with less, other scales are looked at all the same
+_PLAUSIBLE = 5.5  # score: noise reaches 6.8 in most pictures
+_PROMISING = 6.4  # worth following
+_CERTAIN = 7.6  # of a pilot being there
+_PLAIN = 10.6  # to be seen at once; with less, other scales are looked at all the same
 _DOUBTFUL_TRACKS = 3
 _ENOUGH = 0.45  # of what was observed: when so much is explained, the search is over
+_COARSE = 0.8  # scales under which a picture that is upright is not looked at for it
 _FINE = 0.64  # canvas pixels to one of the mark, under which a finer scale shows more
 _HARDLY = 0.3  # when less is, it is worth while to look for a strong perspective
 _ON_TOP = 0.75  # of its score that a second lead has at least, where a mark is known already
@@ -59,7 +62,12 @@ _NOTHING = 0.02  # energy of a residual pixel under which it is padding
 
 
 def aligned(
-    scales: Iterable[Observation], keys: Sequence[Key], profile: Profile, *, bends: bool = True
+    scales: Iterable[Observation],
+    keys: Sequence[Key],
+    profile: Profile,
+    *,
+    bends: bool = True,
+    parts: bool = False,
 ) -> list[list[tuple[Alignment, Evidence]]]:
     """Find marks of some keys.
 
@@ -72,11 +80,13 @@ def aligned(
     profile : Profile
     bends : bool
         Whether a strong perspective is looked for, where hardly anything is found without.
+    parts : bool
+        Whether upright marks are looked for in parts of the picture as well.
 
     Returns
     -------
     list of lists of (Alignment, Evidence)
-        For each key at most 16, the surest first; alignments of the canvas on the canonical grid.
+        For each key at most 20, the surest first; alignments of the canvas on the canonical grid.
 
     Raises
     ------
@@ -89,10 +99,14 @@ def aligned(
         left = [search for search in searches if not search.done()]
         if not left:
             break
-        base = searches[0].base
-        for view, area, seen in _windows(observation, base, profile):
+        view = _view(observation, searches[0].base, profile)
+        for area, seen in _windows(view):
             for search in left:
                 search.look(seen, view, area)
+        if parts and view.factor > _COARSE:
+            for seen in halves(view.canvas):
+                for search in left:
+                    search.uprights.look(seen, view)
         for search in left:
             search.follow()
     if not searches:
@@ -103,16 +117,14 @@ def aligned(
     return [search.results() for search in searches]
 
 
-def _windows(
-    observation: Observation, base: Observation, profile: Profile
-) -> Iterator[tuple[View, Area, Spectrum]]:
+def _windows(view: View) -> Iterator[tuple[Area, Spectrum]]:
     """Yield a scale's windows one at a time: the spectra of a large picture fill the memory."""
-    view = _view(observation, base, profile)
     for side in view.sides:
         for top, left, height, width in windows(view.canvas.shape, side):
             part = view.canvas[top : top + height, left : left + width]
             area = (float(left), float(top), float(left + width), float(top + height))
-            yield view, area, spectrum(part, (left + width / 2, top + height / 2))
+            whole = part.shape == view.canvas.shape
+            yield area, spectrum(part, (left + width / 2, top + height / 2), whole=whole)
 
 
 class _Guess(NamedTuple):
@@ -136,6 +148,7 @@ class _Search:
         self.scores: list[float] = []  # of the leads to them
         self.tried: list[Lead] = []  # followed already, also in vain
         self.guesses: list[_Guess] = []  # in the windows of one scale, the best first
+        self.uprights = Uprights(self.lines, profile)
 
     def look(self, seen: Spectrum, view: View, area: Area) -> None:
         """Add what a window shows."""
@@ -144,6 +157,8 @@ class _Search:
             guesses += stretched(seen, self.lines, view.scales, top=_TOP)
             best = sorted(guesses, key=lambda each: -each[0])[:_GUESSES_WHOLE]
             self._place([_Guess(score, turned, seen, view, area) for score, turned in best])
+            if view.factor > _COARSE:
+                self.uprights.look(seen, view)
         else:
             # Most windows show nothing: what stands out among all of them is looked into.
             self.guesses += [_Guess(score, turned, seen, view, area) for score, turned in guesses]
@@ -244,11 +259,13 @@ class _Search:
         enough = self.covered() >= _ENOUGH  # doubtful tracks do not change it
         if not enough:
             self._follow(_PROMISING, _DOUBTFUL_TRACKS)
+        plain = enough and max(self.scores) >= _PLAIN
+        upright = [] if plain else self.uprights.strongest(_UPRIGHT)
         found = [
             self._result(
                 view, track.matrix, tile_of(view, track, self.profile), outline_of(track, view)
             )
-            for view, track in self.tracks
+            for view, track in (*self.tracks, *upright)
         ]
         rest = [
             lead

@@ -211,7 +211,7 @@ class Watch:
 
     def _searched(self, scales: Iterable[Observation], *, bends: bool) -> list[Hypothesis]:
         """Return what the pilot shows, of each key in turn."""
-        found = aligned(scales, self.keys, self.profile, bends=bends)
+        found = aligned(scales, self.keys, self.profile, bends=bends, parts=bends)
         return [
             Hypothesis(evidence, alignment, key, self.profile)
             for key, seen in zip(self.keys, found, strict=True)

@@ -167,13 +167,25 @@ def _together(windows: Sequence[Spectrum]) -> list[tuple[Spectrum, NDArray[np.in
 
 
 def seeds(
-    windows: Sequence[Spectrum], lines: Lines, turned: NDArray[np.float64], tile: int
+    windows: Sequence[Spectrum],
+    lines: Lines,
+    turned: NDArray[np.float64],
+    tile: int,
+    *,
+    halves: bool = True,
 ) -> list[tuple[Seed, int]]:
-    """Place hypotheses B, shape (C, 2, 2), each upright and after half a turn.
+    """Place hypotheses B, shape (C, 2, 2).
 
     Parameters
     ----------
     windows : sequence of Spectrum, of length C
+    lines : Lines
+    turned : ndarray
+        B.
+    tile : int
+        Side of the tile.
+    halves : bool
+        Whether each is tried after half a turn as well.
 
     Returns
     -------
@@ -185,7 +197,7 @@ def seeds(
     for seen, mine in _together(windows):
         waves[mine] = seen.amplitudes(frequencies[mine])
     waves = np.minimum(np.abs(waves), _LOUDEST) * np.exp(1j * np.angle(waves))
-    both = np.concatenate([waves, waves.conj()]) * np.exp(-1j * lines.phases)
+    both = (np.concatenate([waves, waves.conj()]) if halves else waves) * np.exp(-1j * lines.phases)
     # The real part of a transform is that of the half that is symmetric, at half the cost.
     grid = np.zeros((len(both), _PLACES, _PLACES // 2 + 1), np.complex64)
     for sign, part in ((1, both.conj() / 2), (-1, both / 2)):

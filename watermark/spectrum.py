@@ -16,12 +16,14 @@ from scipy.signal.windows import tukey
 
 __all__ = ["CLIP", "Spectrum", "spectrum", "windows"]
 
-_TAPER = 0.25  # share of each side that the window fades over
+# Share of each side that a window fades over: of a whole picture little is given away.
+_TAPER, _TAPER_WHOLE = 0.25, 0.12
 # Transform over window: peaks are then sampled at three quarters of their width; large windows
 # have peaks to spare, and cost the most.
 _PADDED, _PADDED_LARGE, _LARGE = 1.4, 1.1, 500
 _LOCAL = 1 / 40  # of the transform: side of the average that power is divided by
 _BLUR = 0.6  # bins of the unpadded transform
+_OFFSETS, _KAISER = (-1, 0, 1, 2), 2.0  # bins that a frequency between them is interpolated from
 CLIP = 8.0  # times the local mean: no single line of the host decides
 
 
@@ -74,34 +76,45 @@ class Spectrum:
         """Return the transform at any frequencies (..., 2), interpolated, of unit noise power."""
         at = self.bins(frequencies)
         whole = np.floor(at).astype(np.intp)
-        part = at - whole
+        share = _taps(at - whole)
         result = np.zeros(at.shape[:-1], np.complex128)
         flat, noise = self.waves.ravel(), self.noise.ravel()
-        for right in (0, 1):
-            for down in (0, 1):
+        for right, across in zip(_OFFSETS, share[..., 0, :].T, strict=True):
+            for down, along in zip(_OFFSETS, share[..., 1, :].T, strict=True):
                 places, turned = self.places(whole[..., 0] + right, whole[..., 1] + down)
                 values = flat[places] / np.sqrt(noise[places])
-                share = (part[..., 0] if right else 1 - part[..., 0]) * (
-                    part[..., 1] if down else 1 - part[..., 1]
-                )
-                result += share * np.where(turned, values.conj(), values)
+                result += (across * along).T * np.where(turned, values.conj(), values)
         # From the origin's pixel to the window's middle, half a pixel where its side is even.
         off = np.array([size % 2 - 1 for size in self.size[::-1]]) / 2
         return np.asarray(result * np.exp(2j * np.pi * (frequencies @ off)))
 
 
+def _taps(part: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights (..., 4) of the bins around a place this far after one, 0 to 1.
+
+    A sinc under a Kaiser window: of a wave between four bins it leaves 0.9, straight lines 0.5.
+    """
+    off = part[..., None] - np.array(_OFFSETS)
+    window = np.i0(_KAISER * np.sqrt(np.maximum(0, 1 - np.square(off / 2))))
+    return np.asarray(np.sinc(off) * window / np.i0(_KAISER))
+
+
 @lru_cache(maxsize=32)
-def _taper(count: int) -> NDArray[np.float32]:
-    return np.asarray(tukey(count + 2, _TAPER)[1:-1], np.float32)
+def _taper(count: int, share: float) -> NDArray[np.float32]:
+    return np.asarray(tukey(count + 2, share)[1:-1], np.float32)
 
 
-def spectrum(part: NDArray[np.float32], centre: tuple[float, float]) -> Spectrum:
-    """Transform a window of a residual."""
+def spectrum(
+    part: NDArray[np.float32], centre: tuple[float, float], *, whole: bool = False
+) -> Spectrum:
+    """Transform a window of a residual, or all of it."""
     height, width = part.shape
     padded = _PADDED_LARGE if _LARGE <= min(height, width) == max(height, width) else _PADDED
     rows = 2 * scipy.fft.next_fast_len(int(height * padded) // 2 + 1, real=True)
     columns = 2 * scipy.fft.next_fast_len(int(width * padded) // 2 + 1, real=True)
-    waves = scipy.fft.rfft2(_around_origin(part, rows, columns), overwrite_x=True)
+    waves = scipy.fft.rfft2(
+        _around_origin(part, rows, columns, _TAPER_WHOLE if whole else _TAPER), overwrite_x=True
+    )
     power = np.square(waves.real)
     power += np.square(waves.imag)
     side = max(9, int(min(rows, columns) * _LOCAL)) | 1
@@ -120,14 +133,16 @@ def spectrum(part: NDArray[np.float32], centre: tuple[float, float]) -> Spectrum
     )
 
 
-def _around_origin(part: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
+def _around_origin(
+    part: NDArray[np.float32], rows: int, columns: int, share: float
+) -> NDArray[np.float32]:
     """Return a faded window that is laid out with its middle at the first pixel.
 
     Every second row is negated, by which the lowest frequency comes first in its transform.
     """
     height, width = part.shape
     top, left = height // 2, width // 2
-    down, across = _taper(height).copy(), _taper(width)
+    down, across = _taper(height, share).copy(), _taper(width, share)
     down[1 - top % 2 :: 2] *= -1
     laid = np.zeros((rows, columns), np.float32)
     for here, there in (
