@@ -158,6 +158,22 @@ def test_each_look_costs_more_and_frames_may_be_forgotten_but_not_looks():
     assert watch.look().looks == 3
 
 
+def test_of_a_short_clip_the_last_look_pays_less_and_comes_once():
+    planes = list(shot(1, 4, FIRST))
+    trials = {}
+    for short in (False, True):
+        watch = Watch([KEY], BOOK, search="fast", short=short)
+        for number, plane in enumerate(planes):
+            watch.add(number / 2, plane)
+        trials[short, 1] = watch.look().detection.log_trials
+        trials[short, 2] = watch.look(last=True).detection.log_trials
+    # Half of the half for the first look, a sixth for the second; 0.8 of 0.875 is kept here.
+    assert trials[False, 2] - trials[True, 2] == pytest.approx(np.log(12 * 0.8 * 0.875))
+    assert trials[True, 1] - trials[False, 1] == pytest.approx(np.log(0.5 / (0.2 * 0.875)))
+    with pytest.raises(ValueError, match="already"):
+        watch.look(last=True)
+
+
 def test_it_stops_when_it_is_sure_and_says_which_parts_it_saw():
     watch = watched(shot(1, 2, FIRST), search="full")
     judgement = watch.look(until=np.log(1e-12))

@@ -37,6 +37,23 @@ def test_all_runs_of_neighbours_are_counted(count):
     assert np.exp(log_runs(count)) == pytest.approx(len(runs))
 
 
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.8])
+def test_what_is_kept_for_the_last_look_the_others_do_without(kept):
+    looks = Looks(kept=kept)
+    shares = [np.exp(-looks.charge()) for _ in range(500)] + [np.exp(-looks.charge(last=True))]
+    assert 0.995 < sum(shares) <= 1
+    assert shares[-1] >= kept
+    if kept:
+        with pytest.raises(ValueError, match="already"):
+            looks.charge(last=True)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_a_share_that_leaves_nothing_is_refused(share):
+    with pytest.raises(ValueError, match="share"):
+        Looks(kept=share)
+
+
 def test_looks_are_due_at_powers_of_two():
     assert [n for n in range(70) if Looks.due(n)] == [1, 2, 4, 8, 16, 32, 64]
     looks = Looks()

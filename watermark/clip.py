@@ -8,7 +8,8 @@ shows the pilot are searched by themselves, and the parts of the clip are decide
 
 What is decided on is chosen by the pilot and the pictures alone, and is charged; looks and parts
 are charged in `watermark.sequential`.  The sum of all frames and the parts have half of the error
-probability each.
+probability each; of a clip that is known to be short the sum has most of it, and so has the last
+look, since neither parts nor looks on the way have much to tell there.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ from watermark.timeline import Stretch, Way, pilot_z, stretches
 
 __all__ = ["Judgement", "Watch"]
 
-_HALF = float(np.log(2.0))  # of the error probability for the sum, half for the parts
+_SUM, _SUM_OF_SHORT = 0.5, 0.875  # of the error probability; the parts have the others
+_LAST_OF_SHORT = 0.8  # of that, for the last look
 _SURE_PILOT = 16.0  # z from which an alignment is tried on all parts; in noise searches reach 14
 _SHOWN = 4.0  # z of a pilot at a known place that explains a shot
 _WAYS = 4  # that a search may add, for each key
@@ -87,6 +89,9 @@ class Watch:
     search : str
         ``fast``: no search for the pilot; ``full``.
     profile : Profile
+    short : bool
+        Whether the clip is known to be short before anything of it was decided on; it can be looked
+        at for the last time once.
     """
 
     def __init__(
@@ -97,10 +102,12 @@ class Watch:
         work_index: NDArray[np.integer] | None = None,
         search: Search = "full",
         profile: Profile = DEFAULT,
+        short: bool = False,
     ) -> None:
         self.keys, self.codebook, self.work_index = keys, codebook, work_index
         self.search, self.profile = search, profile
-        self.reel, self.looks = Reel(profile), Looks()
+        self.reel, self.looks = Reel(profile), Looks(kept=_LAST_OF_SHORT if short else 0.0)
+        self._sum = _SUM_OF_SHORT if short else _SUM
 
     def add(self, time: float, plane: Luma, *, key: bool = False, share: float = 1.0) -> bool:
         """Take a frame as it is shown, and say whether it is time to look."""
@@ -125,7 +132,7 @@ class Watch:
         frames = self.reel.frames
         if not frames:
             raise ValueError("there is no frame to decide on")
-        log_more = _HALF + self.looks.charge()
+        log_look = self.looks.charge(last=last)
         # 8, 64, 512 …: a search takes as long as many frames.
         often = self.looks.due(frames) and frames > 1 and frames.bit_length() % 3 == 1
         tried = self._plain(last=last)
@@ -140,7 +147,7 @@ class Watch:
             ways = self._ways(tried, plain)
             if self.search == "full" and wanted:
                 tried += self._searched_shots(ways)
-        whole = charged(self._decided(tried), log_more)
+        whole = charged(self._decided(tried), log_look - float(np.log(self._sum)))
         parts: list[Stretch] = []
         points: list[tuple[float, float]] = []
         sure = until is not None and whole.best.log_p <= until
@@ -153,7 +160,7 @@ class Watch:
                 self.profile,
                 work_index=self.work_index,
                 cuts=self.reel.cuts,
-                log_more=log_more,
+                log_more=log_look - float(np.log1p(-self._sum)),
             )
             whole = merged(whole, [each.found for each in parts if each.found is not None])
             whole = self._inconclusive(whole) if last else whole

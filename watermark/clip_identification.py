@@ -167,10 +167,12 @@ def identify_clip(
         raise ValueError(f"a p-value to stop at is between 0 and 1, not {until}")
     codebook = None if catalogue is None else catalogue.codebook
     works = None if catalogue is None else catalogue.work_index
-    watch = Watch(keys, codebook, work_index=works, search=search, profile=profile)
     enough = None if all_frames else math.log(until)
     with Gate(path, limits=limits) as gate:
         check_size(gate.info.shape, name=path, smallest=SMALLEST_READ)
+        length = gate.info.duration
+        short = length is not None and length * fps <= _LEAST
+        watch = Watch(keys, codebook, work_index=works, search=search, profile=profile, short=short)
         reading = _Reading(gate.info, watch, enough, on_progress)
         key_frames = not all_frames and gate.info.kind == "film"
         judgement = None
@@ -180,7 +182,6 @@ def identify_clip(
             key_frames = False
             watch.again()
             # Of a short clip looks on the way save little, and each makes the next one dearer.
-            short = gate.info.duration is not None and gate.info.duration * fps <= _LEAST
             sampled = gate.frames(fps=_rate(gate.info, fps))
             judgement = reading.read(sampled, enough=1, patient=short)
         damaged = gate.damaged

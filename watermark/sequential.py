@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from watermark.decide import DETECTED, INDICATED
 from watermark.detection import Detection, Found, Verdict
@@ -50,19 +50,39 @@ class Looks:
     ----------
     taken : int
         How many were.
+    kept : float
+        Share of the error probability that is kept for the last look, chosen before the first;
+        the others have what is left.  With 0 the last is a look like the others.
     """
 
     taken: int = 0
+    kept: float = 0.0
+    spent: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.kept < 1:
+            raise ValueError(f"a share is at least 0 and less than 1, not {self.kept}")
 
     @staticmethod
     def due(frames: int) -> bool:
         """Say whether to look after so many frames."""
         return frames > 0 and frames & (frames - 1) == 0
 
-    def charge(self) -> float:
-        """Take a look, and return the log of what its p-values are multiplied by."""
+    def charge(self, *, last: bool = False) -> float:
+        """Take a look, and return the log of what its p-values are multiplied by.
+
+        Raises
+        ------
+        ValueError
+            If it is the last and what was kept for that is spent.
+        """
         self.taken += 1
-        return log_looks(self.taken)
+        if not self.kept or not last:
+            return log_looks(self.taken) - math.log1p(-self.kept)
+        if self.spent:
+            raise ValueError("the last look was taken already")
+        self.spent = True
+        return -math.log(self.kept)
 
 
 def charged(detection: Detection, log_more: float) -> Detection:
