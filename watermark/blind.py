@@ -86,7 +86,7 @@ def aligned(
     Returns
     -------
     list of lists of (Alignment, Evidence)
-        For each key at most 20, the surest first; alignments of the canvas on the canonical grid.
+        For each key at most 16, the surest first; alignments of the canvas on the canonical grid.
 
     Raises
     ------

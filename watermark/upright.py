@@ -67,7 +67,7 @@ class Uprights:
         """Hold the surest still, and return those that are the strongest then."""
         found = []
         for lead in distinct(self._leads, self.profile)[:_HELD]:
-            each = held(lead.view.canvas, lead.matrix, self.lines, self.profile.tile, turns=False)
+            each = held(lead.view.canvas, lead.matrix, self.lines, self.profile.tile)
             if each is not None:
                 found.append((each[0], lead.view, each[1]))
         found.sort(key=lambda each: -each[0])
@@ -117,20 +117,18 @@ def _matrix(seed: Seed) -> Matrix:
 
 
 def held(
-    canvas: NDArray[np.float32], matrix: Matrix, lines: Lines, tile: int, *, turns: bool = True
+    canvas: NDArray[np.float32], matrix: Matrix, lines: Lines, tile: int
 ) -> tuple[float, Track] | None:
-    """Hold a mark still where its pilot is strongest.
+    """Hold an upright mark still where its pilot is strongest.
 
     Parameters
     ----------
     canvas : ndarray of float32, shape (h, w)
         A whitened residual.
     matrix : ndarray of shape (3, 3)
-        From the mark's grid to the canvas, affine, right to a few thousandths.
+        From the mark's grid to the canvas, upright, right to a few thousandths.
     lines : Lines
     tile : int
-    turns : bool
-        Whether it may be turned and slanted to fit, beside scaled along x and y and moved.
 
     Returns
     -------
@@ -144,7 +142,7 @@ def held(
         return None
     blocks = demodulated(warp(canvas, matrix, box[:2], box[2:]), box[:2], side, lines)
     part, _ = _strongest(blocks)
-    change = _polished(blocks, part, lines, turns=turns)
+    change = _polished(blocks, part, lines)
     matrix = matrix @ change
     box = _box(matrix, canvas, side)
     if box is None:
@@ -199,25 +197,29 @@ def _strongest(blocks: Blocks) -> tuple[tuple[slice, slice], float]:
     return part, float(strength[high, wide])
 
 
-def _polished(blocks: Blocks, part: tuple[slice, slice], lines: Lines, *, turns: bool) -> Matrix:
-    """Return the change of scales and place, or affine one, by which some blocks' lines agree."""
+def _polished(blocks: Blocks, part: tuple[slice, slice], lines: Lines) -> Matrix:
+    """Return the change of scales and place under which the lines of some blocks agree best."""
     waves = blocks.waves[part].astype(np.complex64)
     centres = blocks.centres()[part]
     middle = centres.reshape(-1, 2).mean(axis=0)
     y, x = centres[:, 0, 1] - middle[1], centres[0, :, 0] - middle[0]
-    best = np.zeros((3, 2))  # how x, y and the place are moved
-    for slant, reach, count in _POLISH:
+    best = np.zeros(4)  # of the scales of x and y, and of the place
+    for scale, reach, count in _POLISH:
         steps = np.linspace(-1, 1, 2 * count + 1)
-        tried = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
-        straight = [tried if turns else np.outer(steps, each) for each in np.eye(2)]
-        by_x, by_y = (each + slant * way for each, way in zip(best, straight, strict=False))
-        moved = best[2] + reach * tried
-        phases = [2j * np.pi * (each @ lines.frequencies.T) for each in (by_x, by_y, moved)]
-        across = np.exp(phases[0][:, None] * x[:, None]).astype(np.complex64)  # (A, columns, K)
-        down = np.exp(phases[1][:, None] * y[:, None]).astype(np.complex64)
+        tried = [
+            each + size * steps
+            for each, size in zip(best, (scale, scale, reach, reach), strict=True)
+        ]
+        turned = [
+            2j * np.pi * each[:, None] * lines.frequencies[:, axis]
+            for axis, each in zip((0, 1, 0, 1), tried, strict=True)
+        ]
+        across = np.exp(turned[0][:, None] * x[:, None]).astype(np.complex64)  # (A, columns, K)
+        down = np.exp(turned[1][:, None] * y[:, None]).astype(np.complex64)
         rows = np.einsum("rck,ack->kar", waves, across, optimize=True)
         sums = np.matmul(rows, np.moveaxis(down, -1, 0).transpose(0, 2, 1))  # (K, A, B)
-        agreed = sums.reshape(len(sums), -1).T @ np.exp(phases[2]).T.astype(np.complex64)
-        at = np.unravel_index(agreed.real.argmax(), (len(by_x), len(by_y), len(moved)))
-        best = np.stack([by_x[at[0]], by_y[at[1]], moved[at[2]]])
-    return affine(np.eye(2) + best[:2].T, middle, middle + best[2])
+        moved = np.exp(turned[2][:, None] + turned[3]).reshape(-1, len(sums))
+        agreed = sums.reshape(len(sums), -1).T @ moved.T.astype(np.complex64)
+        at = np.unravel_index(agreed.real.argmax(), [len(each) for each in tried])
+        best = np.array([each[place] for each, place in zip(tried, at, strict=True)])
+    return affine(np.diag(1 + best[:2]), middle, middle + best[2:])
