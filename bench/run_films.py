@@ -1,7 +1,8 @@
-"""The published attacks on films: ``python -m bench films FOLDER``.
+"""The published attacks on films, and networks that draw frames: ``python -m bench films FOLDER``.
 
 The first 72 frames of each film are marked as a film, go through each attack as RGB frames, and
 through the whole detector as a lossless file.  This project alone: its peers mark pictures.
+Of networks that draw a frame between two others, frames that they drew are all that is left.
 Lines are those of ``python -m bench run``, and are reported together with them.
 """
 
@@ -13,9 +14,21 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from bench.corpus import Picture, cores, corpus_hash, side_by_side
 from bench.identities import REGISTERED, Outcome
-from bench.published.films import FRAMES, LOSSLESS, VIDEO, VideoPublished, apply, footage_of, rgb_of
+from bench.networks import NETWORKS
+from bench.networks import skipped as absent
+from bench.published.films import (
+    FRAMES,
+    LOSSLESS,
+    VIDEO,
+    Frames,
+    apply,
+    footage_of,
+    rgb_of,
+)
 from bench.report import provenance, resumed, write_lines
 from bench.run import twice
 from bench.shards import QUICK as FEW
@@ -28,27 +41,45 @@ from bench.video_outcome import of_film
 from watermark.clip_identification import identify_clip
 from watermark.profile import DEFAULT
 
-__all__ = ["main", "rows"]
+__all__ = ["main", "names_of", "rows"]
 
 _FAMILY = "videoseal"
 _SAME_RUN = ("what", "profile", "commit", "corpus", "seed")
 _QUICK = 3  # attacks
+_DRAWN, _APART = 12, 2  # frames that a network draws, each between two that far from each other
 
 _shared: dict[str, tuple[Setting, tuple[str, ...], frozenset[tuple[object, ...]]]] = {}
 
 
-def _place(row: VideoPublished) -> Row:
-    return {
-        "system": "sukashi",
-        "visibility": "default",
-        "kind": "video",
-        "family": _FAMILY,
-        "group": row.group,
-        "curve": row.kind,
-        "attack": row.name,
-        "strength": row.strength,
-        "draw": 0,
-    }
+def names_of(*, quick: bool = False) -> tuple[str, ...]:
+    """Return the attacks that can be run here."""
+    if quick:
+        return tuple(VIDEO)[:_QUICK]
+    drawn = (name for name, row in NETWORKS.items() if row.film and row.why_not() is None)
+    return (*VIDEO, *drawn)
+
+
+def _place(name: str) -> Row:
+    place = {"system": "sukashi", "visibility": "default", "kind": "video", "draw": 0}
+    told: tuple[str, str, str, float | None]
+    if name in VIDEO:
+        row = VIDEO[name]
+        told = (_FAMILY, row.group, row.kind, row.strength)
+    else:
+        network = NETWORKS[name]
+        told = ("networks", "AI processing", network.group, network.strength)
+    return place | dict(
+        zip(("attack", "family", "group", "curve", "strength"), (name, *told), strict=True)
+    )
+
+
+def _changed(name: str, frames: Frames, film: Picture, seed: int) -> Frames:
+    if name in VIDEO:
+        return apply(name, frames, film.rng(seed, f"{_FAMILY} {name}, draw 0"))
+    rng = film.rng(seed, f"networks {name}, draw 0")
+    starts = np.unique(np.linspace(0, len(frames) - 1 - _APART, _DRAWN).astype(int))
+    change = NETWORKS[name].attack.change
+    return np.stack([change(frames[at], rng, frames[at + _APART]) for at in starts])
 
 
 def rows(
@@ -59,7 +90,7 @@ def rows(
     frames = None
     found = []
     for name in names:
-        place = _place(VIDEO[name])
+        place = _place(name)
         fields = ("system", "visibility", "kind", "family", "attack", "strength")
         if (*(place[each] for each in fields), film.sha256, 0) in done:
             continue
@@ -68,8 +99,7 @@ def rows(
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"seen{LOSSLESS.ending}"
-            changed = apply(name, frames, film.rng(setting.seed, f"{_FAMILY} {name}, draw 0"))
-            footage = footage_of(changed)
+            footage = footage_of(_changed(name, frames, film, setting.seed))
             write(path, footage.frames, rate=footage.rate, coding=LOSSLESS)
             told = identify_clip(path, [bench_key(setting.seed)], setting.catalogue)
         result = of_film(told, number, {number}, None)
@@ -103,12 +133,18 @@ def main() -> None:
     chosen = FEW.of(chosen) if options.quick else chosen
     if not chosen:
         raise SystemExit(f"no film in this part of {', '.join(options.folder)}")
-    names = tuple(VIDEO)[:_QUICK] if options.quick else tuple(VIDEO)
+    names = names_of(quick=options.quick)
     run = {
         "what": "quick" if options.quick else "run",
         **provenance(seed=options.seed, profile=str(DEFAULT), corpus=corpus_hash(corpus)),
     }
     done = resumed(options.out, run, _SAME_RUN, keep=options.resume)
+    if not done and not options.quick:
+        why = {name: why for name, why in absent().items() if NETWORKS[name].film}
+        write_lines(
+            options.out, [run | {"system": n, "skipped": w} for n, w in why.items()], append=True
+        )
+    done = [row for row in done if "skipped" not in row]
     setting = Setting(corpus, registry(REGISTERED, options.seed), options.seed)
     _shared["films"] = setting, names, finished(done)
     timings = Timings()

@@ -10,7 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from bench import compilation, growth, video
+from bench import compilation, growth, run_films, video
+from bench.attacks import Attack
+from bench.networks import Processing
+from bench.published.films import VIDEO
 from bench.report import lines_of
 from bench.stills import bench_key, registry
 from bench.video import Setting, Trial, excerpts, measure
@@ -329,3 +332,39 @@ def test_a_film_of_variable_rate_keeps_the_times_of_the_frames_it_has(tmp_path):
     assert times[0] == 0
     assert gaps > {1}
     assert 8 < len(times) < 24
+
+
+def test_of_a_network_that_draws_frames_only_those_it_drew_are_left(folder, setting, monkeypatch):
+    def halfway(first, _, second):
+        return ((first.astype(np.uint16) + second) // 2).astype(np.uint8)
+
+    drawing = Processing(
+        Attack("drawn", halfway, None, "", others=1), "drawn", None, "", lambda: None, film=True
+    )
+    missing = Processing(drawing.attack, "drawn", None, "", lambda: "it is not there", film=True)
+    monkeypatch.setattr(
+        run_films, "NETWORKS", {"drawn": drawing, "still": replace(drawing, film=False)}
+    )
+    assert run_films.names_of() == (*VIDEO, "drawn")
+    monkeypatch.setattr(run_films, "NETWORKS", {"drawn": missing})
+    assert run_films.names_of() == tuple(VIDEO)
+    monkeypatch.setattr(run_films, "NETWORKS", {"drawn": drawing})
+    kept = []
+
+    def identify(path, keys, catalogue):
+        kept.append(read(path))
+        return told(mark(setting.number(film)))
+
+    monkeypatch.setattr(run_films, "identify_clip", identify)
+    film = films([folder])[0]
+    (row,) = run_films.rows(film, ("drawn",), setting, frozenset())
+    assert (row["family"], row["group"], row["kind"]) == ("networks", "AI processing", "video")
+    assert row["found"]
+    assert row["right"]
+    (left,) = kept
+    assert len(left.frames) == 12
+    before = marked(read(film.path), bench_key(setting.seed), setting.number(film)).frames
+    # The first lies between the first and the third: grain that is averaged is less.
+    assert left.frames[0][0].std() < before[0][0].std()
+    done = frozenset({("sukashi", "default", "video", "networks", "drawn", None, film.sha256, 0)})
+    assert run_films.rows(film, ("drawn",), setting, done) == []
