@@ -279,6 +279,19 @@ def test_the_short_table_says_where_a_peer_is_better():
     assert short_grid(brought(trials("sukashi", 1, 2)), "default") is None
 
 
+def test_strengths_that_make_a_curve_do_not_weigh_in_the_short_table():
+    rows = trials("sukashi", 5, 5) + trials("peer", 5, 5)
+    ruin = [
+        row
+        for strength in (1, 2, 3)
+        for row in trials("sukashi", 0, 5, family="curves", attack="ruin", strength=strength)
+    ]
+    (row,) = short_grid(brought(rows + ruin), "equal").rows
+    assert row[1].details[-1] == "5/5"
+    assert short_grid(brought(ruin), "equal") is None
+    assert family_grids(brought(ruin), "equal")
+
+
 def test_the_best_share_shares_its_place_and_nothing_found_is_no_best():
     grid = short_grid(brought(trials("sukashi", 5, 5) + trials("peer", 5, 5)), "equal")
     assert [entry.best for entry in grid.rows[0]] == [False, True, True, False]

@@ -28,6 +28,9 @@ __all__ = [
     "short_grid",
 ]
 
+# Strengths from nothing to ruin would weigh as the curve happens to be sampled.
+_NOT_IN_SHORT = APART | {"curves"}
+
 _FILMS = " (films)"
 _CHANCE = 0.05  # a difference with a larger p is said to be within chance
 
@@ -186,7 +189,7 @@ def short_grid(summary: Mapping[str, Any], visibility: str) -> Grid | None:
     chosen = [
         cell
         for cell in cells(summary)
-        if cell.visibility == visibility and cell.family not in APART
+        if cell.visibility == visibility and cell.family not in _NOT_IN_SHORT
     ]
     if not chosen:
         return None
