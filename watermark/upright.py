@@ -134,7 +134,7 @@ def held(
     -------
     (float, Track) or None
         The sum of the lines in standard deviations of noise, before the best of rectangles and
-        places is taken; None where the canvas would be too large on the grid.
+        places is taken; None where the canvas would be too large on the grid, or is empty.
     """
     side = tile // _PARTS
     box = _box(matrix, canvas, side)
@@ -150,8 +150,8 @@ def held(
     blocks = demodulated(warp(canvas, matrix, box[:2], box[2:]), box[:2], side, lines)
     part, strength = _strongest(blocks)
     weight = np.zeros(blocks.filled.shape, np.float32)
-    weight[part] = 1
-    return strength, Track(matrix, box[:2], side, weight * blocks.filled, None)
+    weight[part] = blocks.filled[part]
+    return (strength, Track(matrix, box[:2], side, weight, None)) if weight.any() else None
 
 
 def _box(
