@@ -92,7 +92,8 @@ class Spectrum:
 def _taps(part: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the weights (..., 4) of the bins around a place this far after one, 0 to 1.
 
-    A sinc under a Kaiser window: of a wave between four bins it leaves 0.9, straight lines 0.5.
+    A sinc under a Kaiser window: of a wave right between bins, in a large window, it leaves 0.83
+    where straight lines leave 0.50.
     """
     off = part[..., None] - np.array(_OFFSETS)
     window = np.i0(_KAISER * np.sqrt(np.maximum(0, 1 - np.square(off / 2))))

@@ -19,9 +19,9 @@ from watermark.blocks import demodulated, presence, shifts, spread, strength
 from watermark.homography import Matrix, apply, fit, normalised, warp
 from watermark.polar import Lines
 
-__all__ = ["Track", "laid_out", "tracked"]
+__all__ = ["PARTS", "Track", "box_of", "laid_out", "tracked"]
 
-_PARTS = 8  # blocks along a tile's side
+PARTS = 8  # blocks along a tile's side
 # Each round: blocks that shifts are averaged over (standard deviation), pixels of the grid that
 # they may reach, and whether a perspective is fitted.  Those that are the same as the one before
 # are only for what has not settled: a strong perspective is followed outwards step by step.
@@ -68,10 +68,10 @@ class Track:
         return np.asarray(middle * self.side + np.array(self.origin), np.float64)
 
 
-def _box(
+def box_of(
     matrix: Matrix, area: tuple[float, float, float, float], side: int
 ) -> tuple[int, int, int, int] | None:
-    """Return x, y, height, width on the grid of the blocks that hold an area of the canvas."""
+    """Return x, y, height, width on the grid of the blocks that hold an area; None if too many."""
     left, top, right, bottom = area
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
     mapped = apply(np.linalg.inv(matrix), corners)
@@ -111,13 +111,13 @@ def tracked(
     Track or None
         None where the pilot was not seen again.
     """
-    side = tile // _PARTS
+    side = tile // PARTS
     height, width = canvas.shape
     settled = False
     for number, (sigma, reach, projective) in enumerate(_ROUNDS):
         if settled and _ROUNDS[number] == _ROUNDS[number - 1]:
             continue
-        box = _box(matrix, _grown(area, _GROWTH, height, width), side)
+        box = box_of(matrix, _grown(area, _GROWTH, height, width), side)
         if box is None:
             return None
         blocks = demodulated(warp(canvas, matrix, box[:2], box[2:]), box[:2], side, lines)
@@ -177,7 +177,7 @@ def _finished(
     side: int,
 ) -> Track | None:
     sigma, reach, _ = _ROUNDS[-1]
-    box = _box(matrix, _grown(area, 0.15, *canvas.shape), side)
+    box = box_of(matrix, _grown(area, 0.15, *canvas.shape), side)
     if box is None:
         return None
     blocks = demodulated(warp(canvas, matrix, box[:2], box[2:]), box[:2], side, lines)

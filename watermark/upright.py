@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watermark.blocks import Blocks, demodulated
-from watermark.homography import Matrix, affine, apply, warp
+from watermark.homography import Matrix, affine, warp
 from watermark.leads import Lead, View, distinct
 from watermark.polar import Lines, Range
 from watermark.profile import Profile
 from watermark.search import Seed, seeds
 from watermark.spectrum import Spectrum, spectrum
-from watermark.track import Track
+from watermark.track import PARTS, Track, box_of
 
 __all__ = ["Uprights", "halves", "held", "upright"]
 
@@ -36,8 +36,6 @@ _PLAUSIBLE = 4.8  # score: noise reaches 5.3 in most windows
 _HELD = 8  # of different maps, at most
 _CORNERS = 9  # along each side, between which rectangles are tried
 _LEAST = 0.12  # of what is there: a rectangle's share at least
-_MOST = 4_000_000  # pixels of the grid that are laid out at once
-_PARTS = 8  # blocks along a tile's side
 # Rounds: relative change of the scales, pixels of the grid, and steps of each to either side.
 _POLISH = ((0.0033, 2.4, 3), (0.0010, 0.8, 3))
 
@@ -136,15 +134,16 @@ def held(
         The sum of the lines in standard deviations of noise, before the best of rectangles and
         places is taken; None where the canvas would be too large on the grid, or is empty.
     """
-    side = tile // _PARTS
-    box = _box(matrix, canvas, side)
+    side = tile // PARTS
+    area = (0.0, 0.0, float(canvas.shape[1]), float(canvas.shape[0]))
+    box = box_of(matrix, area, side)
     if box is None:
         return None
     blocks = demodulated(warp(canvas, matrix, box[:2], box[2:]), box[:2], side, lines)
     part, _ = _strongest(blocks)
     change = _polished(blocks, part, lines)
     matrix = matrix @ change
-    box = _box(matrix, canvas, side)
+    box = box_of(matrix, area, side)
     if box is None:
         return None
     blocks = demodulated(warp(canvas, matrix, box[:2], box[2:]), box[:2], side, lines)
@@ -152,21 +151,6 @@ def held(
     weight = np.zeros(blocks.filled.shape, np.float32)
     weight[part] = blocks.filled[part]
     return (strength, Track(matrix, box[:2], side, weight, None)) if weight.any() else None
-
-
-def _box(
-    matrix: Matrix, canvas: NDArray[np.float32], side: int
-) -> tuple[int, int, int, int] | None:
-    """Return x, y, height, width on the grid of the blocks that hold a canvas."""
-    height, width = canvas.shape
-    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
-    mapped = apply(np.linalg.inv(matrix), corners)
-    low = np.floor(mapped.min(axis=0) / side).astype(int) * side
-    high = np.ceil(mapped.max(axis=0) / side).astype(int) * side
-    wide, tall = (high - low).tolist()
-    if tall * wide > _MOST or min(tall, wide) < side:
-        return None
-    return int(low[0]), int(low[1]), tall, wide
 
 
 def _summed(values: NDArray[Any]) -> NDArray[Any]:
