@@ -17,6 +17,7 @@ import click
 from cli.interrupt import heeded, interrupted, stop_if_interrupted
 from cli.text import printable
 from watermark.errors import WatermarkError
+from watermark.threads import one_for_algebra
 
 __all__ = ["COMMANDS", "main", "sukashi"]
 
@@ -143,4 +144,5 @@ def sukashi() -> None:
 
 def main() -> None:
     """Run the command line."""
+    one_for_algebra()  # before a command is loaded, and numpy with it
     sukashi(prog_name="sukashi")

@@ -24,6 +24,7 @@ from typing import Any
 from server.wire import Wire
 from watermark import errors
 from watermark.errors import WatermarkError
+from watermark.threads import ALONE
 
 __all__ = ["Pool", "Process", "error_named"]
 
@@ -31,10 +32,6 @@ _LOG = logging.getLogger("sukashi.engine")
 _START = 60.0  # seconds until a worker has loaded everything
 _WATCH = 0.2  # seconds between two looks at who is alive and within the time
 _AGAIN = (0.0, 1.0, 3.0, 10.0, 30.0)  # seconds to wait before a start that failed is tried again
-# A worker is busy on its own; threads of several would only be in each other's way.
-_ALONE = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VIPS_CONCURRENCY"), "1"
-)
 
 
 def error_named(kind: str, text: str) -> WatermarkError:
@@ -68,7 +65,7 @@ class Process:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                env=os.environ | _ALONE | {"PYTHONPATH": here},
+                env=os.environ | ALONE | {"PYTHONPATH": here},
                 start_new_session=True,  # an interrupt is the engine's to handle
             )
         self.wire = Wire(ours)

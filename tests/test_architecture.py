@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 # Floor of each module of the library; a module imports from its own floor or below.
 FLOORS = {
     0: {"allocator", "errors", "key", "coding", "profile", "frame", "evidence", "work", "rows"}
-    | {"planes", "scene", "client", "sighting", "access", "scheduling", "confinement"},
+    | {"planes", "scene", "client", "sighting", "access", "scheduling", "confinement", "threads"},
     1: {"transform", "mask", "detail_loss", "residual", "pattern", "align", "detection", "quality"}
     | {"identify", "signsum", "attribution", "decide"}
     | {"homography", "spectrum", "polar", "search", "patches", "blocks", "track", "borders"}

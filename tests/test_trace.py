@@ -227,6 +227,15 @@ def test_what_is_nearly_enough_is_not_called_nothing(numbers):
     )
 
 
+@pytest.mark.parametrize(
+    ("strength", "said"), [(0.0312, "3 %"), (0.0962, "10 %"), (0.137, "14 %"), (0.0041, "0.4 %")]
+)
+def test_how_weak_a_signal_would_be_seen_is_told_in_percent(numbers, strength, said):
+    told = asked([plane(n, numbers[0]) for n in range(2)], draws=0)
+    weak = replace(told, sensitivity=replace(told.sensitivity, strength=strength))
+    assert f"A signal {said} as strong" in seen(weak)
+
+
 def test_a_film_is_one_output_of_several_frames(tmp_path):
     path = encode(tmp_path / "film.mp4", shot(1, 8, FIRST))
     with StillGate() as gate:

@@ -26,16 +26,13 @@ from watermark.errors import EngineError, WatermarkError
 from watermark.sample import Unit
 from watermark.scan import MOST_TRIES, Outcome, unit_given_up, worker
 from watermark.scan_setup import Setup
+from watermark.threads import ALONE
 
 __all__ = ["LocalEngine", "main"]
 
 _EVERY = 0.5  # seconds between two words of a worker about its rows
 _DEATHS = 3  # of workers in a row, before any has begun to work, that are no accident
 _COMMAND = [sys.executable, "-P", "-m", "watermark.scan_workers"]
-# A worker is busy on its own; threads of several would only be in each other's way.
-_ALONE = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VIPS_CONCURRENCY"), "1"
-)
 
 
 class LocalEngine:
@@ -159,7 +156,7 @@ class _Member:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                env=os.environ | _ALONE | {"PYTHONPATH": here},
+                env=os.environ | ALONE | {"PYTHONPATH": here},
                 start_new_session=True,  # an interrupt is the engine's to handle
             )
         with suppress(OSError):  # that it is gone shows itself when it is listened to

@@ -82,7 +82,7 @@ def seen(trace: Trace) -> str:
     if told.strength is None or told.strength > 1:
         return "Not even marks embedded in every output would surely have been seen."
     part = told.strength * 100
-    share = f"{part:.0f}" if part >= 10 else f"{part:.1g}"
+    share = f"{part:.0f}" if part >= 9.5 else f"{part:.1g}"
     return (
         f"A signal {share} % as strong as a mark embedded in every output would hardly have been "
         "missed."
