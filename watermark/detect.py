@@ -258,8 +258,8 @@ def detect(
     """
     pixels, more = reduced(pixels, profile=profile)
     finer *= more
-    plane = luma(pixels)
-    tried = searched(plane, keys, search=search, profile=profile, finer=finer, keep=keep)
+    # A large picture's plane is not kept while it is tried what the picture could have shown.
+    tried = searched(luma(pixels), keys, search=search, profile=profile, finer=finer, keep=keep)
     detection = decide(tried, codebook, work_index=work_index)
     return concluded(detection, pixels, finer=finer, profile=profile)
 
@@ -306,7 +306,8 @@ def showable_z(pixels: Pixels, *, profile: Profile = DEFAULT) -> float:
 
     The mark's key is drawn from the picture, so that the same picture gets the same answer.
     """
-    digest = hashlib.sha256(b"sukashi probe" + np.ascontiguousarray(pixels).tobytes())
+    digest = hashlib.sha256(b"sukashi probe")
+    digest.update(np.ascontiguousarray(pixels).data)
     probe = Key(digest.digest())
     number = int.from_bytes(digest.digest()[:6], "big")
     return read_back(embed(pixels, probe, number, profile=profile), probe, number, profile=profile)
