@@ -6,6 +6,7 @@ import json
 import math
 import platform
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,18 +81,34 @@ def _finite(value: Any) -> Any:
 
 
 def lines_of(path: Path) -> Iterator[dict[str, Any]]:
-    """Read JSON lines; a last line that was cut off is left out."""
+    """Read JSON lines; a last line that was cut off is left out.
+
+    Raises
+    ------
+    ValueError
+        If another line is broken, or the file holds no text: what comes after it would be lost.
+    """
     if not path.exists():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: this is no text; name a file of JSON lines") from error
+    for number, line in enumerate(lines, 1):
         try:
             yield json.loads(line)
-        except json.JSONDecodeError:
-            return
+        except json.JSONDecodeError as error:
+            if number == len(lines):
+                return
+            raise ValueError(
+                f"{path}: line {number} of {len(lines)} is broken; mend it or take it out"
+            ) from error
 
 
 def resumed(path: Path, run: dict[str, Any], same: Sequence[str], *, keep: bool) -> list[Any]:
     """Start a file of lines anew with those of the same run, and return them.
+
+    Where others stand in it, it is kept as it was under another name.
 
     Parameters
     ----------
@@ -103,11 +120,15 @@ def resumed(path: Path, run: dict[str, Any], same: Sequence[str], *, keep: bool)
     keep : bool
         Whether to keep any.
     """
-    kept = [
-        line
-        for line in (lines_of(path) if keep else ())
-        if all(line.get(name) == run[name] for name in same)
-    ]
+    try:
+        every = list(lines_of(path))
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    kept = [line for line in every if keep and all(line.get(name) == run[name] for name in same)]
+    if len(kept) < len(every):
+        aside = path.with_name(f"{path.name}.before")
+        path.replace(aside)
+        print(f"{len(every) - len(kept)} rows of another run are in {aside}", file=sys.stderr)
     # Written anew also when resumed: a line that was cut off must not stay in the middle.
     write_lines(path, kept)
     return kept

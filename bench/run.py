@@ -28,7 +28,7 @@ from bench.shards import Estimate, Timings, add_options, finished, mine, spoken
 from bench.trials import Bench, Marking, Row
 from watermark.profile import DEFAULT
 
-__all__ = ["main", "markings"]
+__all__ = ["lost", "main", "markings", "twice"]
 
 _SAME_RUN = ("what", "profile", "commit", "corpus", "seed")
 _VISIBILITIES = ("default", "equal")
@@ -71,6 +71,13 @@ def twice(row: Row) -> Iterator[Row]:
     yield row
     if row["system"] == Sukashi.name:
         yield row | {"visibility": "equal"}
+
+
+def lost(done: Sequence[Row]) -> list[Row]:
+    """Return the second rows of trials whose first ones a run that was killed wrote alone."""
+    there = finished(done)
+    twins = [each for row in done if "skipped" not in row for each in twice(row)]
+    return [each for each in twins if not finished([each]) <= there]
 
 
 def _work(job: tuple[Picture, int]) -> list[Row]:
@@ -164,6 +171,7 @@ def main() -> None:
     systems, absent = _systems(options)
     done = resumed(options.out, run, _SAME_RUN, keep=options.resume)
     told = {row["system"] for row in done if "skipped" in row}
+    write_lines(options.out, lost(done), append=True)
     if not options.families or "networks" in options.families.split(","):
         absent |= skipped()
     news = {name: why for name, why in absent.items() if name not in told}

@@ -11,7 +11,7 @@ import click
 from cli.files import Failures, files_argument, finish, max_pixels_option, named
 from cli.overlay import check_overlay, check_plot, write_overlay
 from cli.progress import Progress
-from cli.text import echo_json, json_option, opened_catalogue, printable, registry_option
+from cli.text import Real, echo_json, json_option, opened_catalogue, printable, registry_option
 from cli.timeline import live, tell_film, write_timeline
 from cli.verdict import tell
 from watermark.errors import RegistryError, WatermarkError
@@ -44,14 +44,14 @@ __all__ = ["detect"]
 )
 @click.option(
     "--fps",
-    type=click.FloatRange(0, 1000, min_open=True),
+    type=Real(0, 1000, min_open=True),
     default=2.0,
     metavar="N",
     help="Films: look at N frames a second, 2 unless said otherwise; key frames come first.",
 )
 @click.option(
     "--until",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Real(0, 1, min_open=True, max_open=True),
     default=1e-12,
     metavar="P",
     help="Films: stop as soon as the p-value is at most P, 1e-12 unless said otherwise.",

@@ -236,7 +236,8 @@ def _tell(target: Path | Pattern, row: dict[str, Any]) -> None:
         where = row["weakest_frame"]
         place = f"in {where}" if where is not None else f"from {clock(row['weakest_start'])}"
         weakest = f"weakest {row['weakest_z']:.1f} {place}"
-        figures = f"{row['frames']:,} frames  z {row['z']:.1f}  {weakest}"
+        frames = "1 frame" if row["frames"] == 1 else f"{row['frames']:,} frames"
+        figures = f"{frames}  z {row['z']:.1f}  {weakest}"
         if row["damaged"]:
             figures += f"  {row['damaged']:,} damaged"
     else:

@@ -13,7 +13,7 @@ import click
 
 from cli.interrupt import stop_if_interrupted
 from cli.progress import Progress
-from cli.text import printable
+from cli.text import Real, printable
 from watermark.errors import WatermarkError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def film_options(command: Command) -> Command:
         ),
         click.option(
             "--crf",
-            type=click.FloatRange(0, 63),
+            type=Real(0, 63),
             metavar="N",
             help="Films: constant quality; visually lossless unless said otherwise.",
         ),

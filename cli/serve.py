@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from cli.text import printable, registry_option
+from cli.text import Real, printable, registry_option
 
 __all__ = ["ServiceCommand", "checked", "key_option", "serve", "service"]
 
@@ -136,7 +136,7 @@ def _refused(error: ValueError, prefix: str, given: dict[str, Any]) -> str:
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(0),
+    type=Real(0),
     metavar="SECONDS",
     help="Time for what was taken to be finished at the end; 30 unless said otherwise.",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import sys
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from watermark.identification import Catalogue
 
 __all__ = [
+    "Real",
     "cells",
     "echo_json",
     "fit",
@@ -27,6 +29,20 @@ __all__ = [
     "registry_option",
     "wrapped",
 ]
+
+
+class Real(click.FloatRange):
+    """A number within a range.  NaN is in none, though no comparison says so."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number that a word stands for."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
 
 # Controls, line separators and direction overrides: what would move the cursor, or make a line
 # read otherwise than it is written.

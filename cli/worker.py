@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cli.serve import ServiceCommand, checked, key_option, service
-from cli.text import printable, registry_option
+from cli.text import Real, printable, registry_option
 
 __all__ = ["worker"]
 
@@ -18,7 +18,7 @@ __all__ = ["worker"]
 @click.option("--jobs", "job_workers", type=click.IntRange(1, 64), help="Jobs worked on at a time.")
 @click.option(
     "--grace",
-    type=click.FloatRange(0),
+    type=Real(0),
     metavar="SECONDS",
     help="Time for jobs to be finished at the end; 30 unless said otherwise.",
 )

@@ -14,7 +14,7 @@ from bench.attacks import ATTACKS, apply
 from bench.corpus import corpus_hash, find, load, side_by_side
 from bench.false_alarms import folded, sign_sums
 from bench.fidelity import BLOCK, flat_blocks
-from bench.report import lines_of, rated, table, write_lines
+from bench.report import lines_of, rated, resumed, table, write_lines
 from bench.score import Score
 from bench.stills import registry, summary
 from bench.survival import Counts
@@ -162,6 +162,37 @@ def test_lines_survive_being_cut_off(tmp_path):
     with path.open("a") as file:
         file.write('{"z": ')
     assert list(lines_of(path)) == [{"psnr": None, "z": [1.5, None], "found": True}, {"z": 2}]
+
+
+def test_a_broken_line_among_others_hides_none_of_them(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"z": 1}\n{"z": \n{"z": 3}\n')
+    with pytest.raises(ValueError, match=r"lines\.jsonl: line 2 of 3"):
+        list(lines_of(path))
+    with pytest.raises(SystemExit, match="line 2 of 3"):
+        resumed(path, {"seed": 1}, ["seed"], keep=True)
+    assert path.read_text().count("\n") == 3
+    path.write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(ValueError, match=r"lines\.jsonl: this is no text"):
+        list(lines_of(path))
+
+
+@pytest.mark.parametrize(("keep", "kept"), [(True, 2), (False, 0)])
+def test_rows_of_another_run_are_put_aside(tmp_path, capsys, keep, kept):
+    path = tmp_path / "lines.jsonl"
+    write_lines(path, [{"seed": 1}, {"seed": 2}, {"seed": 1}])
+    before = path.read_bytes()
+    assert resumed(path, {"seed": 1}, ["seed"], keep=keep) == [{"seed": 1}] * kept
+    assert len(list(lines_of(path))) == kept
+    assert (tmp_path / "lines.jsonl.before").read_bytes() == before
+    assert f"{3 - kept} rows" in capsys.readouterr().err
+
+
+def test_rows_of_the_same_run_go_on_where_they_are(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    write_lines(path, [{"seed": 1}] * 2)
+    assert len(resumed(path, {"seed": 1}, ["seed"], keep=True)) == 2
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
 def test_a_table_is_markdown():

@@ -13,6 +13,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import films
 import numpy as np
 import pytest
 from studio import ROOT, picture
@@ -155,6 +156,30 @@ def test_a_bad_key_file_is_one_line(studio, good, tmp_path, made, cure):
     assert not (tmp_path / "x.png").exists()
     words = ("detect", good, "--registry", studio.registry, "--key", key)
     one_line(studio.run(*words, code=1).stderr, key, cure)
+
+
+@pytest.mark.parametrize("command", ["embed", "detect"])
+def test_a_pipe_among_films_does_not_hold_up_the_others(studio, tmp_path, command):
+    folder = tmp_path / "films"
+    folder.mkdir()
+    os.mkfifo(folder / "a.mp4")
+    films.make(folder / "b.mp4", size=(640, 360), ticks=8)
+    embed = (*studio.embed(folder, tmp_path / "out"), "--json")
+    words = embed if command == "embed" else studio.detect(folder, "--json")
+    rows = studio.ask(*words, code=1)
+    assert ["a.mp4" in row["error"] for row in rows if "error" in row] == [True]
+    assert len(rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [("detect", "--fps"), ("detect", "--until"), ("embed", "--crf"), ("embed", "--strength")],
+)
+def test_what_is_no_number_is_refused_as_an_option(studio, good, tmp_path, command, option):
+    words = studio.embed(good, tmp_path / "x") if command == "embed" else studio.detect(good)
+    result = studio.run(*words, option, "nan", code=2)
+    assert "nan" in result.stderr
+    assert option in result.stderr
 
 
 def test_an_empty_name_is_not_the_present_folder(studio, good, tmp_path, monkeypatch):

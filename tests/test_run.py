@@ -12,7 +12,7 @@ from bench.corpus import find
 from bench.identities import Identities, Outcome
 from bench.peers import PeerError
 from bench.plan import FAMILIES, QUICK, steps
-from bench.run import markings, twice
+from bench.run import lost, markings, twice
 from bench.shards import finished
 from bench.trials import Bench, Marking
 
@@ -157,3 +157,13 @@ def test_a_quick_run_writes_its_rows_and_goes_on_where_it_was(tmp_path, monkeypa
     running.main()
     assert " 0 rows" in capsys.readouterr().out
     assert len(out.read_text().splitlines()) == len(rows)
+
+
+def test_a_run_that_ended_between_two_rows_of_a_trial_gets_the_second():
+    trial = {"system": "sukashi", "visibility": "default", "attack": "grey", "sha256": "a"}
+    other = trial | {"system": "peer"}
+    rows = [*twice(trial), *twice(other), *twice(trial | {"sha256": "b"})]
+    assert len(rows) == 5
+    assert lost(rows) == []
+    assert lost(rows[:-1]) == rows[-1:]
+    assert lost([{"system": "absent", "skipped": "no weights"}]) == []

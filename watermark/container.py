@@ -106,8 +106,9 @@ def open_film(path: AnyPath) -> Iterator[tuple[Any, Any]]:
 def _check_file(path: AnyPath, name: str) -> None:
     try:
         status = Path(path).stat()
-        with Path(path).open("rb"):
-            pass
+        if not stat.S_ISFIFO(status.st_mode):  # which could wait for ever
+            with Path(path).open("rb"):
+                pass
     except OSError as error:
         raise UnreadableMedia(
             f"{name}: cannot be opened ({error_text(error)}); "
