@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ def resumed(path: Path, run: dict[str, Any], same: Sequence[str], *, keep: bool)
         raise SystemExit(str(error)) from error
     kept = [line for line in every if keep and all(line.get(name) == run[name] for name in same)]
     if len(kept) < len(every):
-        aside = path.with_name(f"{path.name}.before")
+        names = (path.with_name(f"{path.name}.before{number or ''}") for number in count())
+        aside = next(name for name in names if not name.exists())
         path.replace(aside)
         print(f"{len(every) - len(kept)} rows of another run are in {aside}", file=sys.stderr)
     # Written anew also when resumed: a line that was cut off must not stay in the middle.

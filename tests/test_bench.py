@@ -186,6 +186,10 @@ def test_rows_of_another_run_are_put_aside(tmp_path, capsys, keep, kept):
     assert len(list(lines_of(path))) == kept
     assert (tmp_path / "lines.jsonl.before").read_bytes() == before
     assert f"{3 - kept} rows" in capsys.readouterr().err
+    write_lines(path, [{"seed": 3}])
+    assert resumed(path, {"seed": 1}, ["seed"], keep=keep) == []
+    assert (tmp_path / "lines.jsonl.before").read_bytes() == before
+    assert list(lines_of(tmp_path / "lines.jsonl.before1")) == [{"seed": 3}]
 
 
 def test_rows_of_the_same_run_go_on_where_they_are(tmp_path):

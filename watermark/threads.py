@@ -1,8 +1,8 @@
 """How many threads the libraries below may start.
 
 The products of matrices in a mask or a search are small.  OpenBLAS would share each one out all
-the same, and let its threads spin for some 20 ms afterwards in wait of the next, on processors
-that decode and encode meanwhile.  The number is read from the environment when numpy is loaded.
+the same, and let its threads spin afterwards in wait of the next, on processors that decode and
+encode meanwhile.  The number is read from the environment when numpy is loaded.
 """
 
 from __future__ import annotations
