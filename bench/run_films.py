@@ -30,7 +30,7 @@ from bench.published.films import (
     rgb_of,
 )
 from bench.report import provenance, resumed, write_lines
-from bench.run import twice
+from bench.run import lost, twice
 from bench.shards import QUICK as FEW
 from bench.shards import Estimate, Timings, add_options, finished, mine
 from bench.stills import bench_key, registry
@@ -139,6 +139,7 @@ def main() -> None:
         **provenance(seed=options.seed, profile=str(DEFAULT), corpus=corpus_hash(corpus)),
     }
     done = resumed(options.out, run, _SAME_RUN, keep=options.resume)
+    write_lines(options.out, lost(done), append=True)
     if not done and not options.quick:
         why = {name: why for name, why in absent().items() if NETWORKS[name].film}
         write_lines(

@@ -20,7 +20,7 @@ from bench.curves import CLIP_SECONDS, excerpt
 from bench.identities import REGISTERED, Outcome
 from bench.jod import jod, why_not
 from bench.peers import Sukashi
-from bench.report import provenance, write_lines
+from bench.report import provenance, resumed, write_lines
 from bench.run import twice
 from bench.shards import QUICK, add_options, mine
 from bench.stills import bench_key, registry
@@ -148,7 +148,7 @@ def main() -> None:
     chosen = mine(pictures[:: options.every], options.shard), mine(clips, options.shard)
     if options.quick:
         chosen = QUICK.of(chosen[0]), QUICK.of(chosen[1])
-    write_lines(options.out, ())
+    resumed(options.out, run, (), keep=False)
     count = 0
     for name in wanted:
         for row in _EXPERIMENTS[name](_Given(*chosen, options.seed)):

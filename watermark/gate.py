@@ -127,8 +127,8 @@ class Gate:
 
     def _start(self) -> None:
         try:
-            if not stat.S_ISREG(Path(self._path).stat().st_mode):  # a pipe could wait for ever
-                raise UnreadableMedia(f"{self._name}: this is no file; name a film file")
+            if stat.S_ISFIFO(Path(self._path).stat().st_mode):  # which could wait for ever
+                raise UnreadableMedia(f"{self._name}: this is a pipe; name a film file")
             source = Path(self._path).open("rb")  # noqa: SIM115 - closed below
         except OSError as error:
             cure = "check the name and the rights"

@@ -62,6 +62,10 @@ def main() -> None:
     ways: list[Callable[[frozenset[tuple[Any, ...]]], Iterator[dict[str, Any]]]]
     ways = [bench.ceilings] if not groups or "ceiling" in groups else []
     ways += [partial(bench.rows, run) for run in chosen(groups)]
+    try:
+        write_lines(out, list(lines_of(out)))  # without a last line that was cut off
+    except ValueError as error:
+        parser.error(str(error))
     for way in ways:
         done = frozenset(identity(row) for row in lines_of(out))
         for row in way(done):
